@@ -1,0 +1,44 @@
+// Names and limits that both ends of a connection must agree on; docs/protocol.md describes them.
+
+/** Audience of the projected service-account tokens that identify pods to the hub. */
+export const TOKEN_AUDIENCE = 'tributary-hub'
+
+/** Name in the hub's certificate. Clients ask for it whatever address they dial, so that NAT and moved addresses do no harm. */
+export const HUB_SERVER_NAME = 'tributary-hub'
+
+/** Largest gRPC message in bytes, both ways. */
+export const MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024
+
+/** Largest update, parameter vector, graph or published model in bytes that a tier accepts. */
+export const MAXIMUM_BLOB_BYTES = 2 * 1024 * 1024 * 1024
+
+/** Bytes of one upload request's body at most; a client sends a larger update as several requests. */
+export const MAXIMUM_CHUNK_BYTES = 16 * 1024 * 1024
+
+/** HTTP header names of the resumable upload. Offsets and lengths are decimal bytes. */
+export const UPLOAD_HEADERS = {
+  /** Request: where this body starts. Response: the bytes that are safely on disk. */
+  offset: 'upload-offset',
+  /** Total bytes of the update. */
+  length: 'upload-length',
+  /** `?1` on the response once the update is accepted. */
+  complete: 'upload-complete',
+  /** `sha256:<hex>` of the whole update. */
+  digest: 'update-digest',
+  /** Training samples behind the update: its weight in the aggregation. */
+  samples: 'update-samples',
+  /** Mean training loss of the node in this round. */
+  loss: 'update-loss',
+  /** `sha256:<hex>` of the global parameters that training started from. */
+  parameters: 'update-parameters',
+} as const
+
+/** Path of a content-addressed blob. @param digest `sha256:<64 hex>` */
+export function blobPath(digest: string): string {
+  return `/v1alpha1/blobs/${digest.replace(':', '/')}`
+}
+
+/** Path of one participant's update. The key (campaign, round, participant) is the key of exactly-once. */
+export function updatePath(campaign: string, round: number, participant: string): string {
+  return `/v1alpha1/campaigns/${encodeURIComponent(campaign)}/rounds/${round}/updates/${encodeURIComponent(participant)}`
+}
