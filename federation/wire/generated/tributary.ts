@@ -510,6 +510,8 @@ export interface RoundState {
   parametersDigest: string;
   /** sample-weighted mean of the participants' local loss */
   trainingLoss: number;
+  /** nodes of this attempt */
+  participants: string[];
 }
 
 export const RoundState_Phase = {
@@ -3813,6 +3815,7 @@ function createBaseRoundState(): RoundState {
     closedUnixMs: 0,
     parametersDigest: "",
     trainingLoss: 0,
+    participants: [],
   };
 }
 
@@ -3859,6 +3862,9 @@ export const RoundState: MessageFns<RoundState> = {
     }
     if (message.trainingLoss !== 0) {
       writer.uint32(113).double(message.trainingLoss);
+    }
+    for (const v of message.participants) {
+      writer.uint32(122).string(v!);
     }
     return writer;
   },
@@ -3991,6 +3997,14 @@ export const RoundState: MessageFns<RoundState> = {
             message.trainingLoss = reader.double();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.participants.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4030,6 +4044,7 @@ export const RoundState: MessageFns<RoundState> = {
     message.closedUnixMs = object.closedUnixMs ?? 0;
     message.parametersDigest = object.parametersDigest ?? "";
     message.trainingLoss = object.trainingLoss ?? 0;
+    message.participants = object.participants?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,52 @@
+// gRPC clients of the hub: TLS with one trusted authority, the hub's fixed server name whatever address is dialled,
+// and the bearer token of this moment on every call. The connection is kept alive only while a call is open, so an
+// idle client costs a metered link nothing.
+import { type ChannelCredentials, type ClientOptions, Metadata, credentials } from '@grpc/grpc-js'
+
+import { RECONNECT_BACKOFF } from './backoff.ts'
+import { type HubEndpoint, formatHubAddress } from './endpoint.ts'
+import { HUB_SERVER_NAME, MAXIMUM_MESSAGE_BYTES } from './names.ts'
+
+type ClientConstructor<Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options: Partial<ClientOptions>,
+) => Client
+
+/** @param Client a generated client, such as ParticipationClient. The caller closes what it gets. */
+export function createHubClient<Client>(Client: ClientConstructor<Client>, hub: HubEndpoint): Client {
+  return new Client(formatHubAddress(hub), channelCredentials(hub), CHANNEL_OPTIONS)
+}
+
+const CHANNEL_OPTIONS: ClientOptions = {
+  'grpc.ssl_target_name_override': HUB_SERVER_NAME,
+  'grpc.default_authority': HUB_SERVER_NAME,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.keepalive_permit_without_calls': 0,
+  'grpc.max_receive_message_length': MAXIMUM_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAXIMUM_MESSAGE_BYTES,
+  'grpc.initial_reconnect_backoff_ms': RECONNECT_BACKOFF.initialMs,
+  'grpc.max_reconnect_backoff_ms': RECONNECT_BACKOFF.maximumMs,
+  // A new client is a new connection: how often to try is its owner's decision alone.
+  'grpc.use_local_subchannel_pool': 1,
+  // Bytes travel outside of gRPC and know no proxy, so the calls take none from the environment either.
+  'grpc.enable_http_proxy': 0,
+}
+
+function channelCredentials(hub: HubEndpoint): ChannelCredentials {
+  const bearer = credentials.createFromMetadataGenerator((_call, callback) => {
+    hub.readToken().then(
+      (token) => {
+        const metadata = new Metadata()
+        metadata.set('authorization', `Bearer ${token}`)
+        callback(null, metadata)
+      },
+      (error: unknown) => {
+        callback(error instanceof Error ? error : new Error(String(error)))
+      },
+    )
+  })
+  const transport = credentials.createSsl(Buffer.from(hub.authority))
+  return credentials.combineChannelCredentials(transport, bearer)
+}

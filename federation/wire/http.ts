@@ -1,0 +1,143 @@
+// One HTTP/1.1 request to the hub over TLS: the hub's fixed server name, the bearer token of this moment, and a
+// watchdog that ends a connection on which too few bytes move, so that no peer can hold a caller for ever.
+import { once } from 'node:events'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { Agent, request } from 'node:https'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+import { z } from 'zod'
+
+import type { HubEndpoint } from './endpoint.ts'
+import { HUB_SERVER_NAME } from './names.ts'
+
+const MAXIMUM_PROBLEM_BYTES = 64 * 1024
+
+/** Fewer than this many bytes in a window of this length, and the connection is given up. */
+export interface Pace {
+  readonly windowMs: number
+  readonly minimumBytes: number
+}
+
+export const DEFAULT_PACE: Pace = { windowMs: 30_000, minimumBytes: 1024 }
+
+export interface HubRequest {
+  readonly method: 'GET' | 'HEAD' | 'PATCH'
+  readonly path: string
+  readonly headers?: Record<string, string>
+  /** Sent as it is read; `content-length` must be among the headers. */
+  readonly body?: Readable
+  readonly signal: AbortSignal
+  readonly pace?: Pace
+}
+
+/** What the hub says of a request that it did not grant (RFC 9457). */
+export interface Problem {
+  readonly title: string
+  readonly detail: string
+}
+
+/** Keeps connections for the requests that follow one another. The caller destroys it. */
+export class HubHttp {
+  readonly #hub: HubEndpoint
+  readonly #agent: Agent
+
+  constructor(hub: HubEndpoint) {
+    this.#hub = hub
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 4,
+      ca: hub.authority,
+      servername: HUB_SERVER_NAME,
+      ALPNProtocols: ['http/1.1'],
+    })
+  }
+
+  /** Resolves at the response's head; its body is the caller's to read or destroy, within the same watchdog. */
+  async send(hubRequest: HubRequest): Promise<IncomingMessage> {
+    const token = await this.#hub.readToken()
+    hubRequest.signal.throwIfAborted()
+    const outgoing = request({
+      host: this.#hub.host,
+      port: this.#hub.port,
+      agent: this.#agent,
+      method: hubRequest.method,
+      path: hubRequest.path,
+      signal: hubRequest.signal,
+      headers: { ...hubRequest.headers, host: HUB_SERVER_NAME, authorization: `Bearer ${token}` },
+    })
+    watchPace(outgoing, hubRequest.pace ?? DEFAULT_PACE)
+    return await exchange(outgoing, hubRequest.body)
+  }
+
+  destroy(): void {
+    this.#agent.destroy()
+  }
+}
+
+/** The first of: a response, or the failure of either direction. A hub may answer before it has read everything. */
+async function exchange(outgoing: ClientRequest, body: Readable | undefined): Promise<IncomingMessage> {
+  const answered = once(outgoing, 'response')
+  // A connection may still break once the response is there: that shows on the response's own stream.
+  outgoing.on('error', () => {})
+  if (body) pipeline(body, outgoing).catch(() => {})
+  else outgoing.end()
+  const [response] = (await answered) as [IncomingMessage]
+  response.once('close', () => {
+    if (!outgoing.writableFinished) outgoing.destroy()
+  })
+  return response
+}
+
+function watchPace(outgoing: ClientRequest, pace: Pace): void {
+  let before = 0
+  const moved = () => (outgoing.socket ? outgoing.socket.bytesRead + outgoing.socket.bytesWritten : 0)
+  outgoing.once('socket', () => {
+    before = moved()
+  })
+  const timer = setInterval(() => {
+    const now = moved()
+    const enough = now - before >= pace.minimumBytes
+    before = now
+    if (enough) return
+    const limit = `${pace.minimumBytes} bytes in ${pace.windowMs / 1000} s`
+    outgoing.destroy(new Error(`the connection stalled: fewer than ${limit} moved`))
+  }, pace.windowMs)
+  outgoing.once('close', () => {
+    clearInterval(timer)
+  })
+}
+
+/** Reads a response that is not a success. Never throws: the status alone is worth reporting. */
+export async function readProblem(response: IncomingMessage): Promise<Problem> {
+  const unnamed = { title: `Status${response.statusCode ?? 0}`, detail: 'the hub gave no further explanation' }
+  try {
+    const text = await readBounded(response, MAXIMUM_PROBLEM_BYTES)
+    const parsed = ProblemBody.safeParse(JSON.parse(text.toString('utf8')))
+    return parsed.success ? parsed.data : unnamed
+  } catch {
+    return unnamed
+  } finally {
+    response.destroy()
+  }
+}
+
+const ProblemBody = z.object({ title: z.string().max(256), detail: z.string().max(8192).default('') })
+
+async function readBounded(stream: Readable, maximum: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of stream) {
+    size += (chunk as Buffer).length
+    if (size > maximum) throw new Error(`more than ${maximum} bytes`)
+    chunks.push(chunk as Buffer)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** A header that is a decimal number of bytes; undefined when it is absent or anything else. */
+export function byteCountHeader(headers: IncomingHttpHeaders, name: string): number | undefined {
+  const value = headers[name]
+  if (typeof value !== 'string' || !/^\d{1,15}$/.test(value)) return undefined
+  return Number(value)
+}
