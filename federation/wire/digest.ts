@@ -12,7 +12,9 @@ export function isDigest(value: string): boolean {
 /** The 64 digits of a digest; they are safe as a file name. */
 export function digestHex(digest: string): string {
   if (!isDigest(digest)) {
-    throw new Error(`digest ${JSON.stringify(digest.slice(0, 100))}: expected sha256: and 64 hexadecimal digits`)
+    throw new Error(
+      `digest ${JSON.stringify(digest.slice(0, 100))}: expected sha256: and 64 hexadecimal digits`,
+    )
   }
   return digest.slice('sha256:'.length)
 }

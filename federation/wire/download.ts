@@ -5,12 +5,11 @@ import type { IncomingMessage } from 'node:http'
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { Backoff } from './backoff.ts'
+import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 import { digestHex, digestOfFile } from './digest.ts'
 import { syncFolder } from './durable.ts'
 import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, blobPath } from './names.ts'
-import { sleep } from './backoff.ts'
 
 export interface BlobReference {
   readonly digest: string
@@ -27,7 +26,7 @@ export interface DownloadOptions {
   readonly onRetry?: (error: Error, waitMs: number) => void
   /** Attempts in a row that bring no further byte before giving up. */
   readonly maximumFruitlessAttempts?: number
-  readonly backoff?: { readonly initialMs: number; readonly maximumMs: number }
+  readonly backoff?: BackoffOptions
   readonly pace?: Pace
 }
 
@@ -43,17 +42,22 @@ export class DownloadRefused extends Error {
 }
 
 const DEFAULT_FRUITLESS_ATTEMPTS = 8
+/** Whole transfers with another digest before giving up. */
+const MAXIMUM_CORRUPT = 3
 /** Statuses after which the same request may succeed: token being rotated, overload, restart. */
 const PASSING_STATUSES = new Set([401, 408, 425, 429])
 
 /** @returns the path of the whole, verified file in `folder` */
-export async function downloadBlob(blob: BlobReference, folder: string, options: DownloadOptions): Promise<string> {
+export async function downloadBlob(
+  blob: BlobReference,
+  folder: string,
+  options: DownloadOptions,
+): Promise<string> {
   const path = blobFile(folder, blob)
   const partial = `${path}.partial`
   await mkdir(folder, { recursive: true })
   if (await isWhole(path, blob)) return path
-  const backoff = new Backoff(options.random, options.backoff)
-  let fruitless = 0
+  const patience = new Patience(options)
   for (;;) {
     const before = await sizeOf(partial)
     try {
@@ -64,17 +68,38 @@ export async function downloadBlob(blob: BlobReference, folder: string, options:
       return path
     } catch (error) {
       options.signal.throwIfAborted()
-      if (!(error instanceof Error) || error instanceof DownloadRefused) throw error
       const progress = (await sizeOf(partial)) > before
-      fruitless = progress ? 0 : fruitless + 1
-      if (progress) backoff.reset()
-      if (fruitless >= (options.maximumFruitlessAttempts ?? DEFAULT_FRUITLESS_ATTEMPTS)) throw error
-      const waitMs = backoff.next()
-      options.onRetry?.(error, waitMs)
-      await sleep(waitMs, options.signal)
+      await patience.afterFailure(error, progress)
     }
   }
 }
+
+/** Decides whether a failed attempt is followed by another, and waits until then. */
+class Patience {
+  readonly #options: DownloadOptions
+  readonly #backoff: Backoff
+  #fruitless = 0
+  #corrupt = 0
+
+  constructor(options: DownloadOptions) {
+    this.#options = options
+    this.#backoff = new Backoff(options.random, options.backoff)
+  }
+
+  async afterFailure(error: unknown, progress: boolean): Promise<void> {
+    if (!(error instanceof Error) || error instanceof DownloadRefused) throw error
+    if (progress) this.#backoff.reset()
+    this.#fruitless = progress ? 0 : this.#fruitless + 1
+    if (error instanceof BlobCorrupt) this.#corrupt += 1
+    if (this.#corrupt >= MAXIMUM_CORRUPT) throw new DownloadRefused('BlobCorrupt', error.message)
+    if (this.#fruitless >= (this.#options.maximumFruitlessAttempts ?? DEFAULT_FRUITLESS_ATTEMPTS)) throw error
+    const waitMs = this.#backoff.next()
+    this.#options.onRetry?.(error, waitMs)
+    await sleep(waitMs, this.#options.signal)
+  }
+}
+
+class BlobCorrupt extends Error {}
 
 /** Where a downloaded blob lies. */
 export function blobFile(folder: string, blob: BlobReference): string {
@@ -176,13 +201,13 @@ async function verify(blob: BlobReference, partial: string): Promise<void> {
   const digest = await digestOfFile(partial)
   if (digest === blob.digest) return
   await rm(partial, { force: true })
-  throw new Error(`blob ${blob.digest}: the bytes received have the digest ${digest}`)
+  throw new BlobCorrupt(`blob ${blob.digest}: the bytes received have the digest ${digest}`)
 }
 
 async function sizeOf(path: string): Promise<number> {
   try {
     return (await stat(path)).size
   } catch {
-    return -1
+    return 0
   }
 }

@@ -110,7 +110,10 @@ function watchPace(outgoing: ClientRequest, pace: Pace): void {
 
 /** Reads a response that is not a success. Never throws: the status alone is worth reporting. */
 export async function readProblem(response: IncomingMessage): Promise<Problem> {
-  const unnamed = { title: `Status${response.statusCode ?? 0}`, detail: 'the hub gave no further explanation' }
+  const unnamed = {
+    title: `Status${response.statusCode ?? 0}`,
+    detail: 'the hub gave no further explanation',
+  }
   try {
     const text = await readBounded(response, MAXIMUM_PROBLEM_BYTES)
     const parsed = ProblemBody.safeParse(JSON.parse(text.toString('utf8')))

@@ -1,0 +1,156 @@
+// Sends one participant's update to the hub, resuming where the hub's disk ends, until the hub has given its verdict:
+// accepted (durably), late or refused. Connections may break at any byte; a verdict is final and never asked for again.
+// Only the signal ends the attempts: how long an update is worth sending is the caller's to know.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { createReadStream } from 'node:fs'
+
+import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
+import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
+import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
+
+export interface Update {
+  readonly campaign: string
+  readonly round: number
+  readonly participant: string
+  /** File of the new parameter vector. */
+  readonly path: string
+  /** Its bytes. */
+  readonly size: number
+  readonly digest: string
+  readonly samples: number
+  readonly loss: number
+  /** Digest of the global parameters that training started from. */
+  readonly parameters: string
+}
+
+export type UploadOutcome =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'late'; readonly detail: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly detail: string }
+
+export interface UploadOptions {
+  readonly http: HubHttp
+  readonly signal: AbortSignal
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** Called before each wait for another attempt. */
+  readonly onRetry?: (error: Error, waitMs: number) => void
+  /** Bytes of one request's body. */
+  readonly chunkBytes?: number
+  readonly backoff?: BackoffOptions
+  readonly pace?: Pace
+}
+
+/** What one request brought: a verdict, or the bytes that are safely on the hub's disk. */
+type Step = { readonly outcome: UploadOutcome } | { readonly offset: number }
+
+export async function uploadUpdate(update: Update, options: UploadOptions): Promise<UploadOutcome> {
+  const backoff = new Backoff(options.random, options.backoff)
+  let furthest = 0
+  for (;;) {
+    try {
+      let step = await ask(update, options)
+      while ('offset' in step) {
+        if (step.offset > furthest) backoff.reset()
+        furthest = Math.max(furthest, step.offset)
+        step = await sendFrom(step.offset, update, options)
+      }
+      return step.outcome
+    } catch (error) {
+      options.signal.throwIfAborted()
+      if (!(error instanceof Error)) throw error
+      const waitMs = backoff.next()
+      options.onRetry?.(error, waitMs)
+      await sleep(waitMs, options.signal)
+    }
+  }
+}
+
+/** How far the hub is. */
+async function ask(update: Update, options: UploadOptions): Promise<Step> {
+  const response = await options.http.send({
+    method: 'HEAD',
+    path: pathOf(update),
+    headers: { [UPLOAD_HEADERS.digest]: update.digest },
+    signal: options.signal,
+    ...(options.pace && { pace: options.pace }),
+  })
+  response.resume()
+  if (response.statusCode === 200) {
+    return isComplete(response.headers) ? ACCEPTED : { offset: offsetHeader(response.headers, update) }
+  }
+  // An answer to HEAD has no body that could say why; the same question as PATCH has.
+  if (isFinal(response.statusCode ?? 0)) return { offset: 0 }
+  throw new Error(`asking how much of the update has arrived: the hub answered ${response.statusCode ?? 0}`)
+}
+
+async function sendFrom(offset: number, update: Update, options: UploadOptions): Promise<Step> {
+  const length = Math.min(options.chunkBytes ?? MAXIMUM_CHUNK_BYTES, update.size - offset)
+  const range = { start: offset, end: offset + length - 1, highWaterMark: 256 * 1024 }
+  const response = await options.http.send({
+    method: 'PATCH',
+    path: pathOf(update),
+    headers: {
+      ...describe(update),
+      [UPLOAD_HEADERS.offset]: String(offset),
+      'content-length': String(length),
+    },
+    ...(length > 0 && { body: createReadStream(update.path, range) }),
+    signal: options.signal,
+    ...(options.pace && { pace: options.pace }),
+  })
+  return await verdict(response, update, offset)
+}
+
+function describe(update: Update): Record<string, string> {
+  return {
+    [UPLOAD_HEADERS.length]: String(update.size),
+    [UPLOAD_HEADERS.digest]: update.digest,
+    [UPLOAD_HEADERS.samples]: String(update.samples),
+    [UPLOAD_HEADERS.loss]: String(update.loss),
+    [UPLOAD_HEADERS.parameters]: update.parameters,
+    'content-type': 'application/octet-stream',
+  }
+}
+
+async function verdict(response: IncomingMessage, update: Update, sentFrom: number): Promise<Step> {
+  const status = response.statusCode ?? 0
+  if (status === 201 || status === 204) {
+    response.resume()
+    return isComplete(response.headers) ? ACCEPTED : nextOffset(response.headers, update, sentFrom)
+  }
+  const { title, detail } = await readProblem(response)
+  if (status === 409 && title === 'OffsetMismatch') return nextOffset(response.headers, update, sentFrom)
+  if (status === 410) return { outcome: { kind: 'late', detail } }
+  if (isFinal(status)) return { outcome: { kind: 'refused', reason: title, detail } }
+  throw new Error(`sending the update from byte ${sentFrom}: the hub answered ${status} ${title}: ${detail}`)
+}
+
+/** A hub that does not get further could be asked in a loop without a pause: that is a failed attempt. */
+function nextOffset(headers: IncomingHttpHeaders, update: Update, sentFrom: number): Step {
+  const offset = offsetHeader(headers, update)
+  if (offset <= sentFrom) throw new Error(`the hub stays at byte ${offset} of the update`)
+  return { offset }
+}
+
+function offsetHeader(headers: IncomingHttpHeaders, update: Update): number {
+  const offset = byteCountHeader(headers, UPLOAD_HEADERS.offset)
+  if (offset !== undefined && offset <= update.size) return offset
+  const got = String(headers[UPLOAD_HEADERS.offset])
+  throw new Error(`the hub's ${UPLOAD_HEADERS.offset} is ${got}, expected 0 to ${update.size}`)
+}
+
+function isComplete(headers: IncomingHttpHeaders): boolean {
+  return headers[UPLOAD_HEADERS.complete] === '?1'
+}
+
+/** Client errors are verdicts, but for those that pass: token being rotated, time-out, too many requests. */
+function isFinal(status: number): boolean {
+  return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status)
+}
+
+function pathOf(update: Update): string {
+  return updatePath(update.campaign, update.round, update.participant)
+}
+
+const ACCEPTED: Step = { outcome: { kind: 'accepted' } }
