@@ -1,0 +1,3 @@
+module tributary.dev/e2e/tools/pause
+
+go 1.24.0
