@@ -5,7 +5,7 @@ import { run, tryRun } from './run.ts'
 import { toolPath } from './tools.ts'
 import { waitFor } from './wait.ts'
 
-describe('the API server that stands alone', () => {
+describe('the API server that stands alone', { timeout: 60_000 }, () => {
   let server: ApiServer
 
   beforeAll(async () => {
