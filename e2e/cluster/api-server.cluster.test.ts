@@ -28,7 +28,8 @@ describe('the API server that stands alone', { timeout: 60_000 }, () => {
     const stranger = await server.kubeconfigFor('stranger')
     const ask = run(toolPath('kubectl'), [`--kubeconfig=${stranger}`, 'get', 'configmaps'])
     await expect(ask).rejects.toThrow(/forbidden/i)
-    await kubectl('create', 'clusterrolebinding', 'stranger', '--clusterrole=view', '--user=stranger')
+    await kubectl('create', 'role', 'reader', '--verb=list', '--resource=configmaps')
+    await kubectl('create', 'rolebinding', 'reader', '--role=reader', '--user=stranger')
     await waitFor({ what: 'the role to take effect', timeoutMs: 10_000 }, () =>
       tryRun(toolPath('kubectl'), [`--kubeconfig=${stranger}`, 'get', 'configmaps']),
     )

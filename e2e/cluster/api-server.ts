@@ -1,6 +1,7 @@
 // A real Kubernetes API server with its etcd and nothing else, on loopback: up in seconds, for reconciler tests.
-// No controllers run: nothing collects garbage, finishes the deletion of a namespace, or schedules a pod, and the
-// ServiceAccount admission that would wait for a controller's account is off. Everything ends with this process.
+// No controllers run: nothing collects garbage, finishes the deletion of a namespace, fills the aggregated roles
+// (view, edit, admin) or schedules a pod, and the ServiceAccount admission that would wait for a controller's
+// account is off. Everything ends with this process.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
