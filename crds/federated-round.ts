@@ -328,6 +328,10 @@ export const FederatedRoundStatus = z
       .describe('Updates of the current round.'),
     updatesProgress: z.string().max(32).optional().describe('Column UPDATES: received of wanted.'),
     attempt: z.int().min(0).optional().describe('Attempt at the current round, from 1.'),
+    waitingSince: z.iso
+      .datetime()
+      .optional()
+      .describe('Since when the campaign waits for its model or for nodes; absent while it does not.'),
     roundDeadline: z.iso.datetime().optional().describe('When the current round closes at the latest.'),
     metric: z.string().max(32).optional().describe('Column METRIC: the metric of the last finished round.'),
     metricName: z.string().max(63).optional().describe('Which metric the METRIC column shows.'),

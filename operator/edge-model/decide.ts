@@ -1,0 +1,67 @@
+// What to do about an EdgeModel: a pure function of one observation. The hub admits the file, keeps its versions and
+// hears the agents; this decides what it is told and what people are told.
+import type { EdgeModelStatus } from '#crds/edge-model.ts'
+import { FINALIZER } from '#crds/names.ts'
+import type { ModelPlan, ModelState } from '#federation/wire/generated/tributary.ts'
+import type { EdgeModel, NodeView } from '#operator/objects.ts'
+import { matches } from '#operator/selector.ts'
+import { statusOf } from './status.ts'
+
+export interface Observation {
+  now: number
+  model: EdgeModel
+  nodes: NodeView[]
+  hub: { kind: 'known'; state: ModelState } | { kind: 'unreachable'; message: string }
+}
+
+export type Action =
+  | { kind: 'addFinalizer' }
+  | { kind: 'removeFinalizer' }
+  | { kind: 'applyModel'; plan: ModelPlan }
+  | { kind: 'deleteModel'; uid: string }
+
+export interface Decision {
+  actions: Action[]
+  status?: EdgeModelStatus
+  requeueAfterMs?: number
+}
+
+/** How soon to look again while something is still to happen; the hub's change stream is usually faster. */
+const LOOK_AGAIN_MS = 15_000
+
+export function decide(seen: Observation): Decision {
+  const { model } = seen
+  const held = model.finalizers.includes(FINALIZER)
+  if (model.deleting) {
+    return { actions: held ? [{ kind: 'deleteModel', uid: model.uid }, { kind: 'removeFinalizer' }] : [] }
+  }
+  const serving = servingNodes(model, seen.nodes)
+  const status = statusOf(seen, serving)
+  const settled = status.phase === 'Ready' || status.phase === 'Refused'
+  return {
+    actions: [
+      ...(held ? [] : [{ kind: 'addFinalizer' as const }]),
+      { kind: 'applyModel', plan: modelPlan(model, serving) },
+    ],
+    status,
+    ...(settled ? {} : { requeueAfterMs: LOOK_AGAIN_MS }),
+  }
+}
+
+/** Nodes whose agent should serve the model, sorted by name; none without spec.serving. */
+export function servingNodes(model: EdgeModel, nodes: NodeView[]): NodeView[] {
+  const selector = model.spec.serving?.nodeSelector
+  if (!selector) return []
+  return nodes.filter((node) => matches(selector, node.labels)).sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function modelPlan(model: EdgeModel, serving: NodeView[]): ModelPlan {
+  return {
+    uid: model.uid,
+    namespace: model.namespace,
+    name: model.name,
+    storageUri: model.spec.source.storageUri,
+    digest: model.spec.source.digest ?? '',
+    servingNodes: serving.map((node) => node.name),
+  }
+}

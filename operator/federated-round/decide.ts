@@ -1,0 +1,113 @@
+// What to do about a FederatedRound: a pure function of one observation. Every action is idempotent, so that a crash
+// between any two of them is mended by the next pass.
+import { FINALIZER } from '#crds/names.ts'
+import type { Action, Decision, Observation } from './decision.ts'
+import type { Candidate } from './participants.ts'
+import { podName } from './participants.ts'
+import { campaignPlan, planOfRunning } from './plan.ts'
+import type { Situation } from './situation.ts'
+import { assess, poolOf } from './situation.ts'
+import { statusOf } from './status.ts'
+
+/** A pass at least this often while a campaign is going on: the hub's change stream may miss nothing, but a clock must be looked at. */
+const LOOK_AGAIN_MS = 15_000
+
+export function decide(seen: Observation): Decision {
+  if (seen.round.deleting) return { actions: deletion(seen) }
+  const situation = assess(seen)
+  const finalizer: Action[] = seen.round.finalizers.includes(FINALIZER) ? [] : [{ kind: 'addFinalizer' }]
+  const status = statusOf(seen, situation)
+  const wake = wakeAfter(seen, situation)
+  return {
+    actions: [...finalizer, ...actionsFor(seen, situation)],
+    status,
+    ...(wake === undefined ? {} : { requeueAfterMs: wake }),
+  }
+}
+
+function deletion(seen: Observation): Action[] {
+  if (!seen.round.finalizers.includes(FINALIZER)) return []
+  return [
+    ...deletePods(seen, () => true),
+    { kind: 'deleteCampaign', uid: seen.round.uid },
+    { kind: 'removeFinalizer' },
+  ]
+}
+
+function actionsFor(seen: Observation, situation: Situation): Action[] {
+  const pool = poolOf(seen)
+  switch (situation.kind) {
+    case 'running':
+      return runRound(seen, pool, planOfRunning(seen, situation.round))
+    case 'planning':
+      return runRound(seen, pool, situation.plan)
+    case 'publishing': {
+      const request = {
+        modelUid: seen.model?.uid ?? '',
+        campaign: seen.round.uid,
+        round: situation.round.round,
+      }
+      return [{ kind: 'publishVersion', request }]
+    }
+    case 'suspended':
+      return deletePods(seen, () => true)
+    case 'ended':
+      return end(seen, situation.reason)
+    case 'waiting':
+    case 'hubUnreachable':
+      return []
+  }
+}
+
+/** Pods first: the round's deadline runs from the moment the hub has the plan. */
+function runRound(seen: Observation, pool: Candidate[], round: ReturnType<typeof planOfRunning>): Action[] {
+  const eligible = new Set(pool.map((candidate) => candidate.node.name))
+  const wanted = pool.filter((candidate) => round.participants.includes(candidate.node.name))
+  const kept = seen.pods.filter((pod) => eligible.has(pod.node)).map((pod) => pod.node)
+  const nodes = [...new Set([...round.participants, ...kept])].sort()
+  return [
+    ...deletePods(
+      seen,
+      (pod) => !eligible.has(pod.node) || pod.phase === 'Failed' || pod.phase === 'Succeeded',
+    ),
+    ...createPods(seen, wanted),
+    { kind: 'applyCampaign', plan: campaignPlan(seen, { round, nodes }) },
+  ]
+}
+
+function createPods(seen: Observation, wanted: Candidate[]): Action[] {
+  const present = new Set(seen.pods.map((pod) => pod.node))
+  return wanted
+    .filter((candidate) => !present.has(candidate.node.name))
+    .map(({ node, dataset }) => ({
+      kind: 'createPod',
+      pod: { name: podName(seen.round.name, node.name), node: node.name, dataset },
+    }))
+}
+
+function deletePods(seen: Observation, when: (pod: Observation['pods'][number]) => boolean): Action[] {
+  return seen.pods
+    .filter((pod) => !pod.deleting && when(pod))
+    .map((pod) => ({ kind: 'deletePod', name: pod.name, uid: pod.uid }))
+}
+
+function end(seen: Observation, reason: string): Action[] {
+  const nodes = seen.pods.map((pod) => pod.node).sort()
+  const known = seen.campaign.kind === 'known' && seen.campaign.state.known
+  const tell: Action[] =
+    known && nodes.length > 0
+      ? [{ kind: 'applyCampaign', plan: campaignPlan(seen, { round: undefined, nodes, finished: reason }) }]
+      : []
+  return [...tell, ...deletePods(seen, () => true)]
+}
+
+function wakeAfter(seen: Observation, situation: Situation): number | undefined {
+  if (situation.kind === 'ended') return undefined
+  const active = seen.round.spec.activeDeadlineSeconds
+  const deadlines = [
+    ...(active === undefined ? [] : [seen.round.createdAt + active * 1000 - seen.now]),
+    ...(situation.kind === 'waiting' ? [situation.until - seen.now] : []),
+    ...(situation.kind === 'suspended' ? [] : [LOOK_AGAIN_MS]),
+  ]
+  return deadlines.length === 0 ? undefined : Math.max(100, Math.min(...deadlines))
+}

@@ -1,0 +1,54 @@
+// The vocabulary between observe, decide and act of a FederatedRound.
+import type { FederatedRoundStatus } from '#crds/federated-round.ts'
+import type {
+  CampaignPlan,
+  CampaignState,
+  ModelVersion,
+  PublishRequest,
+} from '#federation/wire/generated/tributary.ts'
+import type { DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
+
+/** Answer of the hub, or why there is none. */
+export type FromHub<T> = { kind: 'known'; state: T } | { kind: 'unreachable'; message: string }
+
+export interface ModelView {
+  uid: string
+  admitted: 'Yes' | 'NotYet' | 'Refused'
+  message: string
+  /** Versions that the hub has published, newest first. */
+  versions: ModelVersion[]
+}
+
+export interface Observation {
+  now: number
+  round: FederatedRound
+  model: ModelView | undefined
+  profiles: DeviceProfile[]
+  missingProfiles: string[]
+  nodes: NodeView[]
+  pods: PodView[]
+  campaign: FromHub<CampaignState>
+}
+
+export type Action =
+  | { kind: 'addFinalizer' }
+  | { kind: 'removeFinalizer' }
+  | { kind: 'createPod'; pod: TrainingPod }
+  | { kind: 'deletePod'; name: string; uid: string }
+  | { kind: 'applyCampaign'; plan: CampaignPlan }
+  | { kind: 'deleteCampaign'; uid: string }
+  | { kind: 'publishVersion'; request: PublishRequest }
+
+/** What a training pod is made from; pod.ts turns it into a manifest. */
+export interface TrainingPod {
+  name: string
+  node: string
+  dataset: { hostPath: string; labelColumns: string[] }
+}
+
+export interface Decision {
+  actions: Action[]
+  /** Absent when the object is going away and nobody will read it. */
+  status?: FederatedRoundStatus
+  requeueAfterMs?: number
+}

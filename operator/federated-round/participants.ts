@@ -1,0 +1,62 @@
+// Which nodes may train, and which of them are drawn for a round. Pure: the draw depends on the campaign's UID, seed,
+// round and attempt only, so that a restarted operator draws the same nodes from the same fleet.
+import { createHash } from 'node:crypto'
+import type { DeviceProfile, FederatedRound, NodeView } from '#operator/objects.ts'
+import { isReady } from '#operator/objects.ts'
+import { matches } from '#operator/selector.ts'
+
+export interface Candidate {
+  node: NodeView
+  dataset: { hostPath: string; labelColumns: string[] }
+}
+
+/** Nodes of the round's profiles that hold the data set, sorted by name. A node of several profiles takes the first that has it. */
+export function candidates(round: FederatedRound, profiles: DeviceProfile[], nodes: NodeView[]): Candidate[] {
+  const inOrder = round.spec.participants.profiles.flatMap((name) =>
+    profiles.filter((profile) => profile.name === name),
+  )
+  const found: Candidate[] = []
+  for (const node of nodes) {
+    if (!matches(round.spec.participants.nodeSelector, node.labels)) continue
+    const dataset = inOrder
+      .filter((profile) => matches(profile.spec.nodeSelector, node.labels))
+      .flatMap((profile) => profile.spec.datasets)
+      .find((entry) => entry.name === round.spec.dataset)
+    if (dataset)
+      found.push({ node, dataset: { hostPath: dataset.hostPath, labelColumns: dataset.labelColumns } })
+  }
+  return found.sort((a, b) => compareNames(a.node.name, b.node.name))
+}
+
+/** Draws at most `perRound` Ready candidates for one attempt; `keep` are in whatever happens (their update is already accepted). */
+export function draw(
+  round: FederatedRound,
+  pool: Candidate[],
+  attempt: { round: number; attempt: number; keep: string[] },
+): string[] {
+  const ready = pool
+    .map((candidate) => candidate.node)
+    .filter((node) => isReady(node) && !attempt.keep.includes(node.name))
+  const wanted = (round.spec.participants.perRound ?? pool.length) - attempt.keep.length
+  const salt = `${round.uid}/${round.spec.training.seed}/${attempt.round}/${attempt.attempt}`
+  const drawn = ready
+    .map((node) => ({
+      name: node.name,
+      rank: createHash('sha256').update(`${salt}/${node.name}`).digest('hex'),
+    }))
+    .sort((a, b) => compareNames(a.rank, b.rank))
+    .slice(0, Math.max(0, wanted))
+    .map((entry) => entry.name)
+  return [...attempt.keep, ...drawn].sort(compareNames)
+}
+
+/** Name of the training pod of a node: the same for ever, so that a second one is refused by the API server. */
+export function podName(round: string, node: string): string {
+  const hash = createHash('sha256').update(node).digest('hex').slice(0, 8)
+  return `${round.slice(0, 54).replace(/[-.]+$/, '')}-${hash}`
+}
+
+/** Byte order, the same on every machine. */
+export function compareNames(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

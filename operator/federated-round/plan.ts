@@ -1,0 +1,71 @@
+// The plan that the hub gets: the same spec gives the same plan, so that handing it over again changes nothing.
+import type { FederatedRoundSpec } from '#crds/federated-round.ts'
+import type {
+  CampaignPlan,
+  RoundPlan,
+  RoundState,
+  TrainingPlan,
+} from '#federation/wire/generated/tributary.ts'
+import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
+import type { Observation } from './decision.ts'
+import { podName } from './participants.ts'
+
+export interface PlanParts {
+  round: RoundPlan | undefined
+  /** Nodes whose training pod may connect. */
+  nodes: string[]
+  /** Why the training pods may exit; absent while the campaign goes on. */
+  finished?: string
+}
+
+export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan {
+  const { round } = seen
+  return {
+    uid: round.uid,
+    namespace: round.namespace,
+    name: round.name,
+    modelUid: seen.model?.uid ?? '',
+    training: trainingPlan(round.spec),
+    participants: parts.nodes.map((node) => ({ node, pod: podName(round.name, node) })),
+    round: parts.round,
+    finished: parts.finished !== undefined,
+    finishedReason: parts.finished ?? '',
+    evaluationDeadlineSeconds: round.spec.evaluation.deadlineSeconds,
+  }
+}
+
+/** The plan of a round that the hub already runs, as it was drawn. */
+export function planOfRunning(seen: Observation, round: RoundState): RoundPlan {
+  return {
+    round: round.round,
+    attempt: round.attempt,
+    participants: round.participants,
+    minimumUpdates: round.minimumUpdates,
+    deadlineSeconds: seen.round.spec.completion.deadlineSeconds,
+  }
+}
+
+function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
+  const { loss, optimizer, epochs, batchSize, seed } = spec.training
+  const sgd = optimizer.type === 'SGD' ? optimizer.sgd : undefined
+  const adam = optimizer.type === 'Adam' ? optimizer.adam : undefined
+  return {
+    loss: loss.type,
+    huberDelta: loss.huber?.delta ?? 1,
+    optimizer: optimizer.type,
+    momentum: sgd?.momentum ?? 0,
+    weightDecay: sgd?.weightDecay ?? adam?.weightDecay ?? 0,
+    beta1: adam?.beta1 ?? 0.9,
+    beta2: adam?.beta2 ?? 0.999,
+    epsilon: adam?.epsilon ?? 1e-8,
+    local: {
+      epochs,
+      batchSize,
+      learningRate: optimizer.learningRate,
+      seed,
+      holdoutFraction: spec.evaluation.holdoutFraction,
+      holdoutSplit: spec.evaluation.split === 'Tail' ? HoldoutSplit.TAIL : HoldoutSplit.RANDOM,
+    },
+    aggregationStrategy: spec.aggregation.strategy.type,
+  }
+}

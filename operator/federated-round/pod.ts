@@ -1,0 +1,138 @@
+// The manifest of a training pod. It meets the `restricted` Pod Security level but for one thing: a hostPath, because
+// the data lie on the node and must not leave it; it is mounted read-only (docs/threat-model.md).
+import { API_VERSION, LABELS } from '#crds/names.ts'
+import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
+import type { FederatedRound } from '#operator/objects.ts'
+import type { TrainingPod } from './decision.ts'
+
+export interface PodSettings {
+  image: string
+  imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never'
+  /** host:port under which edge nodes reach the hub. */
+  hubAddress: string
+  /** PEM of the CA that signed the hub's certificate. */
+  hubCertificateAuthority: string
+}
+
+const WORK_FOLDER = '/var/lib/tributary/work'
+const DATA_FOLDER = '/data'
+const TOKEN_FOLDER = '/var/run/secrets/tributary'
+
+export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings) {
+  const separator = pod.dataset.hostPath.lastIndexOf('/')
+  const folder = pod.dataset.hostPath.slice(0, separator) || '/'
+  const file = pod.dataset.hostPath.slice(separator + 1)
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: pod.name,
+      namespace: round.namespace,
+      labels: {
+        [LABELS.managedBy]: 'tributary',
+        [LABELS.component]: 'training',
+        [LABELS.federatedRound]: round.uid,
+      },
+      ownerReferences: [
+        {
+          apiVersion: API_VERSION,
+          kind: 'FederatedRound',
+          name: round.name,
+          uid: round.uid,
+          controller: true,
+          blockOwnerDeletion: false,
+        },
+      ],
+    },
+    spec: {
+      restartPolicy: 'OnFailure',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      dnsPolicy: 'Default',
+      terminationGracePeriodSeconds: 10,
+      affinity: onlyOn(pod.node),
+      tolerations: [...round.spec.template.tolerations, ...STAY],
+      ...(round.spec.template.imagePullSecrets
+        ? { imagePullSecrets: round.spec.template.imagePullSecrets }
+        : {}),
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 65532,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      containers: [
+        {
+          name: 'train',
+          image: settings.image,
+          imagePullPolicy: settings.imagePullPolicy,
+          args: ['train'],
+          env: environment(
+            round,
+            { labelColumns: pod.dataset.labelColumns, path: `${DATA_FOLDER}/${file}` },
+            settings,
+          ),
+          resources: round.spec.template.resources,
+          terminationMessagePolicy: 'FallbackToLogsOnError',
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ['ALL'] },
+          },
+          volumeMounts: [
+            { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
+            { name: 'data', mountPath: DATA_FOLDER, readOnly: true },
+            { name: 'work', mountPath: WORK_FOLDER },
+          ],
+        },
+      ],
+      volumes: [
+        {
+          name: 'token',
+          projected: {
+            sources: [
+              { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' } },
+            ],
+          },
+        },
+        // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
+        { name: 'data', hostPath: { path: folder, type: 'DirectoryOrCreate' } },
+        { name: 'work', emptyDir: {} },
+      ],
+    },
+  }
+}
+
+/** An unreachable node is not a failed one: its pod is awaited until the round's deadline and never evicted. */
+const STAY = ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
+  key,
+  operator: 'Exists' as const,
+  effect: 'NoExecute' as const,
+}))
+
+function onlyOn(node: string) {
+  return {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values: [node] }] }],
+      },
+    },
+  }
+}
+
+function environment(
+  round: FederatedRound,
+  dataset: { path: string; labelColumns: string[] },
+  settings: PodSettings,
+) {
+  return [
+    { name: 'TRIBUTARY_HUB_ADDRESS', value: settings.hubAddress },
+    { name: 'TRIBUTARY_HUB_CA', value: settings.hubCertificateAuthority },
+    { name: 'TRIBUTARY_CAMPAIGN', value: round.uid },
+    { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) },
+    { name: 'TRIBUTARY_WORK_FOLDER', value: WORK_FOLDER },
+    { name: 'TRIBUTARY_TOKEN_FILE', value: `${TOKEN_FOLDER}/token` },
+    { name: 'TRIBUTARY_NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+  ]
+}

@@ -1,0 +1,245 @@
+// Where a campaign stands, from one observation. Checks run in order and the first that speaks decides; nothing here
+// does anything. What cannot be seen again (an ended campaign, since when it waits) is read from status.
+//
+//   hub silent → HubUnreachable            model missing / not admitted → Waiting
+//   round open → Running                   round done → Publishing → Completed, or the next round
+//   too few Ready nodes → Waiting          attempt short of the quorum → Planning again, at last Failed
+import type { RoundPlan, RoundState } from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import { isTrue, timestamp } from '#operator/conditions.ts'
+import { isReady } from '#operator/objects.ts'
+import { candidates, draw } from './participants.ts'
+import type { Candidate } from './participants.ts'
+import type { Observation } from './decision.ts'
+
+export type WaitReason =
+  'ModelNotFound' | 'ModelNotReady' | 'ProfileNotFound' | 'DatasetNotFound' | 'NotEnoughNodes'
+
+export type Situation =
+  | { kind: 'ended'; outcome: 'Complete' | 'Failed'; reason: string; message: string }
+  | { kind: 'hubUnreachable'; message: string }
+  | { kind: 'waiting'; reason: WaitReason; message: string; since: number; until: number }
+  | { kind: 'suspended' }
+  | { kind: 'running'; round: RoundState }
+  | { kind: 'publishing'; round: RoundState }
+  | { kind: 'planning'; plan: RoundPlan; short: RoundState | undefined }
+
+type Check = (seen: Observation) => Situation | undefined
+
+const CHECKS: Check[] = [
+  alreadyEnded,
+  activeDeadlineExceeded,
+  hubIsSilent,
+  modelIsNotUsable,
+  trainingIsNotPossible,
+  roundIsOpen,
+  publicationIsOwed,
+  roundsAreDone,
+  isSuspended,
+  attemptsAreUsedUp,
+  nodesAreMissing,
+]
+
+export function assess(seen: Observation): Situation {
+  for (const check of CHECKS) {
+    const situation = check(seen)
+    if (situation) return situation
+  }
+  return { kind: 'planning', plan: nextRound(seen), short: shortRound(seen) }
+}
+
+export function poolOf(seen: Observation): Candidate[] {
+  return candidates(seen.round, seen.profiles, seen.nodes)
+}
+
+/** The last round whose merged model exists and was evaluated. */
+export function lastDone(seen: Observation): RoundState | undefined {
+  if (seen.campaign.kind !== 'known') return undefined
+  const { current, history } = seen.campaign.state
+  return current?.phase === Phase.DONE ? current : history.find((round) => round.phase === Phase.DONE)
+}
+
+/** The metric of `until` when it is good enough after this round. */
+export function targetReached(seen: Observation, round: RoundState): string | undefined {
+  const until = seen.round.spec.until
+  const value = until && round.metrics[until.metric]
+  if (!until || value === undefined) return undefined
+  if (until.atLeast !== undefined && value >= until.atLeast)
+    return `${until.metric} ${value.toFixed(4)} is at least ${until.atLeast}`
+  if (until.atMost !== undefined && value <= until.atMost)
+    return `${until.metric} ${value.toFixed(4)} is at most ${until.atMost}`
+  return undefined
+}
+
+function alreadyEnded({ round }: Observation): Situation | undefined {
+  for (const outcome of ['Complete', 'Failed'] as const) {
+    const condition = round.status?.conditions?.find((entry) => entry.type === outcome)
+    if (condition && isTrue(round.status?.conditions, outcome)) {
+      return { kind: 'ended', outcome, reason: condition.reason, message: condition.message }
+    }
+  }
+  return undefined
+}
+
+function activeDeadlineExceeded({ round, now }: Observation): Situation | undefined {
+  const seconds = round.spec.activeDeadlineSeconds
+  if (seconds === undefined || now < round.createdAt + seconds * 1000) return undefined
+  return failed(
+    'DeadlineExceeded',
+    `the campaign was not complete ${seconds} s after its creation (activeDeadlineSeconds)`,
+  )
+}
+
+function hubIsSilent({ campaign }: Observation): Situation | undefined {
+  return campaign.kind === 'unreachable' ? { kind: 'hubUnreachable', message: campaign.message } : undefined
+}
+
+function modelIsNotUsable(seen: Observation): Situation | undefined {
+  const name = seen.round.spec.modelRef.name
+  if (!seen.model)
+    return waiting(
+      seen,
+      'ModelNotFound',
+      `there is no EdgeModel ${name} in namespace ${seen.round.namespace}`,
+    )
+  switch (seen.model.admitted) {
+    case 'Refused':
+      return failed('ModelRefused', `EdgeModel ${name} was refused: ${seen.model.message}`)
+    case 'NotYet':
+      return waiting(seen, 'ModelNotReady', `EdgeModel ${name} is not admitted yet: ${seen.model.message}`)
+    case 'Yes':
+      return undefined
+  }
+}
+
+function trainingIsNotPossible({ campaign }: Observation): Situation | undefined {
+  if (campaign.kind !== 'known' || campaign.state.failureReason === '') return undefined
+  return failed('TrainingNotPossible', campaign.state.failureMessage)
+}
+
+function roundIsOpen({ campaign }: Observation): Situation | undefined {
+  if (campaign.kind !== 'known' || !campaign.state.current) return undefined
+  const open: Phase[] = [Phase.COLLECTING, Phase.MERGING, Phase.EVALUATING]
+  const current = campaign.state.current
+  return open.includes(current.phase) ? { kind: 'running', round: current } : undefined
+}
+
+function publicationIsOwed(seen: Observation): Situation | undefined {
+  const done = lastDone(seen)
+  const policy = seen.round.spec.publish
+  if (!done || policy === 'Never' || publishedVersion(seen, done.round) !== undefined) return undefined
+  const last = done.round >= seen.round.spec.rounds || targetReached(seen, done) !== undefined
+  return policy === 'EveryRound' || last ? { kind: 'publishing', round: done } : undefined
+}
+
+/** Version number under which a round of this campaign was published. */
+export function publishedVersion(seen: Observation, round?: number): number | undefined {
+  return seen.model?.versions.find(
+    (version) => version.campaign === seen.round.uid && (round === undefined || version.round === round),
+  )?.version
+}
+
+function roundsAreDone(seen: Observation): Situation | undefined {
+  const done = lastDone(seen)
+  if (!done) return undefined
+  const target = targetReached(seen, done)
+  if (target !== undefined) return complete('TargetReached', `${target} after round ${done.round}`)
+  if (done.round < seen.round.spec.rounds) return undefined
+  return complete('RoundsDone', `all ${seen.round.spec.rounds} rounds are done`)
+}
+
+function isSuspended({ round }: Observation): Situation | undefined {
+  return round.spec.suspend ? { kind: 'suspended' } : undefined
+}
+
+function attemptsAreUsedUp(seen: Observation): Situation | undefined {
+  const short = shortRound(seen)
+  const { maxAttempts, minUpdates } = seen.round.spec.completion
+  if (!short || short.attempt < maxAttempts) return undefined
+  return failed(
+    'QuorumNotReached',
+    `round ${short.round} had ${short.received} of at least ${minUpdates} updates after ${short.attempt} attempts`,
+  )
+}
+
+function nodesAreMissing(seen: Observation): Situation | undefined {
+  if (seen.missingProfiles.length > 0) {
+    return waiting(
+      seen,
+      'ProfileNotFound',
+      `there is no DeviceProfile ${seen.missingProfiles.join(', ')} in namespace ${seen.round.namespace}`,
+    )
+  }
+  const { dataset, participants, completion } = seen.round.spec
+  const holders = seen.profiles.some((profile) =>
+    profile.spec.datasets.some((entry) => entry.name === dataset),
+  )
+  if (!holders) {
+    return waiting(
+      seen,
+      'DatasetNotFound',
+      `no DeviceProfile of ${participants.profiles.join(', ')} has a data set ${dataset}`,
+    )
+  }
+  const pool = poolOf(seen)
+  const ready = pool.filter((candidate) => isReady(candidate.node)).length
+  const usable = new Set([
+    ...keptNodes(seen),
+    ...pool.filter((entry) => isReady(entry.node)).map((entry) => entry.node.name),
+  ]).size
+  if (usable >= completion.minUpdates) return undefined
+  return waiting(
+    seen,
+    'NotEnoughNodes',
+    `${ready} of ${pool.length} matching nodes are Ready, a round needs ${completion.minUpdates}`,
+  )
+}
+
+function shortRound({ campaign }: Observation): RoundState | undefined {
+  const current = campaign.kind === 'known' ? campaign.state.current : undefined
+  return current?.phase === Phase.SHORT ? current : undefined
+}
+
+/** Nodes whose update to the short round is accepted already. */
+function keptNodes(seen: Observation): string[] {
+  const short = shortRound(seen)
+  if (!short || seen.campaign.kind !== 'known') return []
+  return seen.campaign.state.participants
+    .filter((participant) => participant.round === short.round && participant.updateAccepted)
+    .map((participant) => participant.node)
+}
+
+function nextRound(seen: Observation): RoundPlan {
+  const short = shortRound(seen)
+  const number = short?.round ?? (lastDone(seen)?.round ?? 0) + 1
+  const attempt = (short?.attempt ?? 0) + 1
+  const { minUpdates, deadlineSeconds } = seen.round.spec.completion
+  return {
+    round: number,
+    attempt,
+    participants: draw(seen.round, poolOf(seen), { round: number, attempt, keep: keptNodes(seen) }),
+    minimumUpdates: minUpdates,
+    deadlineSeconds,
+  }
+}
+
+function waiting(seen: Observation, reason: WaitReason, message: string): Situation {
+  const recorded = seen.round.status?.waitingSince
+  const since = recorded === undefined ? seen.now : Date.parse(recorded)
+  const until = since + seen.round.spec.startDeadlineSeconds * 1000
+  if (seen.now >= until) {
+    return failed(
+      'StartDeadlineExceeded',
+      `waited ${seen.round.spec.startDeadlineSeconds} s (startDeadlineSeconds): ${message}`,
+    )
+  }
+  return { kind: 'waiting', reason, message: `${message}; waiting until ${timestamp(until)}`, since, until }
+}
+
+function failed(reason: string, message: string): Situation {
+  return { kind: 'ended', outcome: 'Failed', reason, message }
+}
+
+function complete(reason: string, message: string): Situation {
+  return { kind: 'ended', outcome: 'Complete', reason, message }
+}

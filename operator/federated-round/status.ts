@@ -1,0 +1,125 @@
+// The status of a FederatedRound: recomputed whole on every pass from the observation and its situation.
+import type { FederatedRoundStatus } from '#crds/federated-round.ts'
+import type { RoundState } from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import { conditionsOf, timestamp } from '#operator/conditions.ts'
+import { attention } from './attention.ts'
+import { conditionFacts } from './condition-facts.ts'
+import type { Observation } from './decision.ts'
+import { lastDone, publishedVersion } from './situation.ts'
+import type { Situation } from './situation.ts'
+
+/** Rounds kept in status; older ones are in the hub. */
+const HISTORY = 10
+
+export function statusOf(seen: Observation, situation: Situation): FederatedRoundStatus {
+  const { round, now } = seen
+  const conditions = conditionsOf(conditionFacts(seen, situation), round.status?.conditions, {
+    now,
+    generation: round.generation,
+  })
+  return withoutUndefined({
+    ...(situation.kind === 'hubUnreachable' || seen.campaign.kind === 'unreachable'
+      ? lastKnown(round.status)
+      : progress(seen)),
+    observedGeneration: round.generation,
+    phase: phaseOf(situation),
+    rounds: round.spec.rounds,
+    waitingSince: situation.kind === 'waiting' ? timestamp(situation.since) : undefined,
+    participants: situation.kind === 'ended' ? round.status?.participants : attention(seen),
+    conditions,
+  })
+}
+
+/** One word for people. */
+export function phaseOf(situation: Situation): string {
+  switch (situation.kind) {
+    case 'ended':
+      return situation.outcome === 'Complete' ? 'Completed' : 'Failed'
+    case 'running':
+      return { [Phase.COLLECTING]: 'Training', [Phase.MERGING]: 'Merging', [Phase.EVALUATING]: 'Evaluating' }[
+        situation.round.phase as 'COLLECTING'
+      ]
+    case 'planning':
+      return 'Training'
+    case 'publishing':
+      return 'Publishing'
+    case 'suspended':
+      return 'Suspended'
+    case 'waiting':
+    case 'hubUnreachable':
+      return 'Waiting'
+  }
+}
+
+/** What only the hub knows, as it was last seen. */
+function lastKnown(status: FederatedRoundStatus | undefined): Partial<FederatedRoundStatus> {
+  if (!status) return {}
+  const { conditions: _conditions, participants: _participants, waitingSince: _since, ...kept } = status
+  return kept
+}
+
+function progress(seen: Observation): Partial<FederatedRoundStatus> {
+  if (seen.campaign.kind !== 'known') return {}
+  const { current, history, baseVersion } = seen.campaign.state
+  const done = lastDone(seen)
+  const shown = current ?? done
+  const rounds = seen.round.spec.rounds
+  const version = publishedVersion(seen)
+  return {
+    round: shown?.round ?? 0,
+    roundProgress: `${shown?.round ?? 0}/${rounds}`,
+    ...(baseVersion > 0 ? { baseVersion } : {}),
+    ...(shown ? currentRound(shown) : {}),
+    ...metricOf(seen, done),
+    ...(version === undefined ? {} : { modelVersion: `v${version}` }),
+    history: summaries(current, history),
+  }
+}
+
+function currentRound(round: RoundState): Partial<FederatedRoundStatus> {
+  const collecting = round.phase === Phase.COLLECTING
+  return {
+    attempt: round.attempt,
+    updates: { received: round.received, wanted: round.wanted },
+    updatesProgress: `${round.received}/${round.wanted}`,
+    ...(collecting && round.deadlineUnixMs > 0 ? { roundDeadline: timestamp(round.deadlineUnixMs) } : {}),
+  }
+}
+
+function metricOf(seen: Observation, done: RoundState | undefined): Partial<FederatedRoundStatus> {
+  if (!done) return {}
+  const wanted = [seen.round.spec.until?.metric, 'accuracy', 'loss'].find(
+    (name) => name !== undefined && done.metrics[name] !== undefined,
+  )
+  if (wanted === undefined) return {}
+  return { metric: (done.metrics[wanted] ?? 0).toFixed(3), metricName: wanted }
+}
+
+function summaries(
+  current: RoundState | undefined,
+  history: RoundState[],
+): NonNullable<FederatedRoundStatus['history']> {
+  const finished = [...(current ? [current] : []), ...history].filter((round) => round.phase === Phase.DONE)
+  const byRound = new Map(finished.map((round) => [round.round, round]))
+  return [...byRound.values()]
+    .sort((a, b) => b.round - a.round)
+    .slice(0, HISTORY)
+    .map((round) => ({
+      round: round.round,
+      updates: round.received,
+      wanted: round.wanted,
+      samples: round.samples,
+      evaluations: round.evaluations,
+      metrics: Object.fromEntries(
+        Object.entries(round.metrics)
+          .sort(([a], [b]) => (a < b ? -1 : 1))
+          .map(([name, value]) => [name, Number(value.toPrecision(6))]),
+      ),
+      completedAt: timestamp(round.closedUnixMs),
+    }))
+}
+
+function withoutUndefined<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as T
+}
