@@ -3,6 +3,8 @@
 import { API_VERSION, LABELS } from '#crds/names.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import type { FederatedRound } from '#operator/objects.ts'
+import type { Pod } from '#operator/kube/resources.ts'
+import type { Applied } from '#operator/kube/types.ts'
 import type { TrainingPod } from './decision.ts'
 
 export interface PodSettings {
@@ -18,7 +20,7 @@ const WORK_FOLDER = '/var/lib/tributary/work'
 const DATA_FOLDER = '/data'
 const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
-export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings) {
+export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
   const separator = pod.dataset.hostPath.lastIndexOf('/')
   const folder = pod.dataset.hostPath.slice(0, separator) || '/'
   const file = pod.dataset.hostPath.slice(separator + 1)

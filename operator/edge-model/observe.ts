@@ -1,0 +1,31 @@
+// Reads everything that a decision about an EdgeModel needs: from the caches, and from the hub.
+import type { HubClient } from '#operator/hub-client/hub-client.ts'
+import type { ReadonlyCache } from '#operator/kube/cache.ts'
+import type { Node } from '#operator/kube/resources.ts'
+import type { ObjectRef } from '#operator/kube/types.ts'
+import type { EdgeModelResource } from '#operator/resources.ts'
+import { nodeView, observedOf } from '#operator/views.ts'
+import type { Observation } from './decide.ts'
+
+export interface Sources {
+  models: ReadonlyCache<EdgeModelResource>
+  nodes: ReadonlyCache<Node>
+  hub: HubClient
+  now: () => number
+}
+
+export async function observe(sources: Sources, ref: ObjectRef): Promise<Observation | undefined> {
+  const resource = sources.models.get(ref)
+  if (!resource) return undefined
+  const model = observedOf(resource)
+  const nodes = sources.nodes.list().map(nodeView)
+  const hub = await sources.hub
+    .getModel(model.uid)
+    .then((state) => ({ kind: 'known' as const, state }))
+    .catch((error: unknown) => ({
+      kind: 'unreachable' as const,
+      message: error instanceof Error ? error.message : String(error),
+    }))
+  return { now: sources.now(), model, nodes, hub }
+}
+

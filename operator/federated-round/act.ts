@@ -1,0 +1,39 @@
+// Does what was decided about a FederatedRound, one action at a time. Each may be repeated without harm.
+import type { HubClient } from '#operator/hub-client/hub-client.ts'
+import type { KubeClient } from '#operator/kube/api.ts'
+import { pods } from '#operator/kube/resources.ts'
+import { setFinalizer } from '#operator/finalizers.ts'
+import { federatedRounds } from '#operator/resources.ts'
+import type { Action, Observation } from './decision.ts'
+import { trainingPod } from './pod.ts'
+import type { PodSettings } from './pod.ts'
+
+export interface ActContext {
+  client: KubeClient
+  hub: HubClient
+  pods: PodSettings
+}
+
+export async function act(context: ActContext, action: Action, { round }: Observation): Promise<void> {
+  const { client, hub } = context
+  switch (action.kind) {
+    case 'addFinalizer':
+    case 'removeFinalizer':
+      return setFinalizer(client, federatedRounds, round, action.kind === 'addFinalizer')
+    case 'createPod':
+      // A pod is created, never applied: the API server refuses the second one of its name.
+      await client.create(pods, trainingPod(round, action.pod, context.pods))
+      return
+    case 'deletePod':
+      await client.delete(pods, { namespace: round.namespace, name: action.name }, { uid: action.uid })
+      return
+    case 'applyCampaign':
+      await hub.applyCampaign(action.plan)
+      return
+    case 'deleteCampaign':
+      return hub.deleteCampaign(action.uid)
+    case 'publishVersion':
+      await hub.publishVersion(action.request)
+      return
+  }
+}

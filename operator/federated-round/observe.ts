@@ -1,0 +1,68 @@
+// Reads everything that a decision about a FederatedRound needs into one value: from the caches, and from the hub.
+// What is missing is undefined; a silent hub is a value, too.
+import type { HubClient } from '#operator/hub-client/hub-client.ts'
+import type { ReadonlyCache } from '#operator/kube/cache.ts'
+import type { Node, Pod } from '#operator/kube/resources.ts'
+import type { ObjectRef } from '#operator/kube/types.ts'
+import { LABELS } from '#crds/names.ts'
+import { ModelState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import type { ModelState } from '#federation/wire/generated/tributary.ts'
+import type { DeviceProfileResource, EdgeModelResource, FederatedRoundResource } from '#operator/resources.ts'
+import { nodeView, observedOf, podView } from '#operator/views.ts'
+import type { FromHub, ModelView, Observation } from './decision.ts'
+
+export interface Sources {
+  rounds: ReadonlyCache<FederatedRoundResource>
+  models: ReadonlyCache<EdgeModelResource>
+  profiles: ReadonlyCache<DeviceProfileResource>
+  nodes: ReadonlyCache<Node>
+  pods: ReadonlyCache<Pod>
+  hub: HubClient
+  now: () => number
+}
+
+export async function observe(sources: Sources, ref: ObjectRef): Promise<Observation | undefined> {
+  const resource = sources.rounds.get(ref)
+  if (!resource) return undefined
+  const round = observedOf(resource)
+  const named = round.spec.participants.profiles.map((name) => ({
+    name,
+    profile: sources.profiles.get({ namespace: round.namespace, name }),
+  }))
+  const model = sources.models.get({ namespace: round.namespace, name: round.spec.modelRef.name })
+  return {
+    now: sources.now(),
+    round,
+    model: model && !model.metadata.deletionTimestamp ? await modelView(sources.hub, model) : undefined,
+    profiles: named.flatMap(({ profile }) => (profile ? [observedOf(profile)] : [])),
+    missingProfiles: named.filter(({ profile }) => !profile).map(({ name }) => name),
+    nodes: sources.nodes.list().map(nodeView),
+    pods: sources.pods.list((pod) => pod.metadata.labels?.[LABELS.federatedRound] === round.uid).map(podView),
+    campaign: await ask(() => sources.hub.getCampaign(round.uid)),
+  }
+}
+
+async function modelView(hub: HubClient, model: EdgeModelResource): Promise<ModelView> {
+  const uid = model.metadata.uid ?? ''
+  const answer = await ask(() => hub.getModel(uid))
+  if (answer.kind === 'unreachable') return { uid, admitted: 'NotYet', message: answer.message, versions: [] }
+  const { state } = answer
+  return { uid, admitted: admittedOf(state), message: messageOf(state), versions: state.versions }
+}
+
+function admittedOf(state: ModelState): ModelView['admitted'] {
+  if (state.phase === Phase.READY) return 'Yes'
+  return state.phase === Phase.REFUSED ? 'Refused' : 'NotYet'
+}
+
+function messageOf(state: ModelState): string {
+  return state.message === '' ? 'the hub is reading the file' : `${state.reason}: ${state.message}`
+}
+
+async function ask<T>(question: () => Promise<T>): Promise<FromHub<T>> {
+  try {
+    return { kind: 'known', state: await question() }
+  } catch (error) {
+    return { kind: 'unreachable', message: error instanceof Error ? error.message : String(error) }
+  }
+}

@@ -1,0 +1,67 @@
+// The frame that the three kinds share: observe, decide, write the status, tell people, act. The status is written
+// first: it says what was seen, which stays true whatever acting does.
+import type { EventFact } from './events.ts'
+import type { KubeClient } from './kube/api.ts'
+import type { ReconcileResult } from './kube/controller.ts'
+import type { EventRecorder } from './kube/events.ts'
+import type { KubeObject, ObjectRef, ResourceType } from './kube/types.ts'
+import { refOf } from './kube/types.ts'
+import type { ObjectIdentity } from './objects.ts'
+
+export interface Outcome<Status, Action> {
+  actions?: Action[]
+  /** Absent: leave the status alone. */
+  status?: Status
+  requeueAfterMs?: number
+}
+
+export interface Reconciler<Seen, Status, Action> {
+  type: ResourceType<KubeObject>
+  /** Undefined when the object is gone. */
+  observe: (ref: ObjectRef) => Promise<Seen | undefined>
+  subject: (seen: Seen) => ObjectIdentity & { status: Status | undefined }
+  decide: (seen: Seen) => Outcome<Status, Action>
+  transitions: (before: Status | undefined, after: Status) => EventFact[]
+  act: (action: Action, seen: Seen) => Promise<void>
+}
+
+export interface ReconcileContext {
+  client: KubeClient
+  events: EventRecorder
+}
+
+/** One pass over one key. */
+export async function reconcile<Seen, Status extends object, Action>(
+  reconciler: Reconciler<Seen, Status, Action>,
+  context: ReconcileContext,
+  key: string,
+): Promise<ReconcileResult> {
+  const seen = await reconciler.observe(refOf(key))
+  if (!seen) return {}
+  const { actions = [], status, requeueAfterMs } = reconciler.decide(seen)
+  if (status) await writeStatus(reconciler, context, reconciler.subject(seen), status)
+  for (const action of actions) await reconciler.act(action, seen)
+  return { requeueAfterMs }
+}
+
+async function writeStatus<Seen, Status extends object, Action>(
+  { type, transitions }: Reconciler<Seen, Status, Action>,
+  { client, events }: ReconcileContext,
+  subject: ObjectIdentity & { status: Status | undefined },
+  status: Status,
+): Promise<void> {
+  if (canonical(subject.status) === canonical(status)) return
+  const { namespace, name, uid } = subject
+  const identity = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, uid } }
+  await client.applyStatus(type, { ...identity, status } as never)
+  for (const fact of transitions(subject.status, status)) events.record(identity, fact)
+}
+
+/** JSON with sorted keys: equal values give equal text whatever order they were built in. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, entry: unknown) =>
+    entry !== null && typeof entry === 'object' && !Array.isArray(entry)
+      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : entry,
+  )
+}

@@ -1,0 +1,119 @@
+// From Kubernetes objects to the small views that decisions read, pure.
+import type { Node, Pod } from './kube/resources.ts'
+import type { NodeView, Observed, PodView } from './objects.ts'
+import type { CustomResource } from './resources.ts'
+
+export function observedOf<Spec, Status>(resource: CustomResource<Spec, Status>): Observed<Spec, Status> {
+  const { metadata, spec, status } = resource
+  return {
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    uid: metadata.uid ?? '',
+    generation: metadata.generation ?? 0,
+    createdAt: Date.parse(metadata.creationTimestamp ?? ''),
+    deleting: metadata.deletionTimestamp !== undefined,
+    finalizers: metadata.finalizers ?? [],
+    spec,
+    status,
+  }
+}
+
+export function nodeView(node: Node): NodeView {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready')
+  return {
+    name: node.metadata.name,
+    labels: node.metadata.labels ?? {},
+    ready: ready?.status ?? 'Unknown',
+    readySince: ready?.lastTransitionTime ?? '',
+    unschedulable: node.spec?.unschedulable ?? false,
+  }
+}
+
+/** What stays of a Node in memory: a heartbeat changes nothing of it but the resourceVersion. */
+export function smallNode(node: Node): Node {
+  const ready = node.status?.conditions?.filter((condition) => condition.type === 'Ready')
+  const { name, uid, resourceVersion, labels } = node.metadata
+  return {
+    apiVersion: node.apiVersion,
+    kind: node.kind,
+    metadata: { name, uid, resourceVersion, labels },
+    spec: { unschedulable: node.spec?.unschedulable },
+    status: {
+      conditions: ready?.map(({ type, status, lastTransitionTime }) => ({
+        type,
+        status,
+        lastTransitionTime,
+      })),
+    },
+  }
+}
+
+export function sameNode(a: Node, b: Node): boolean {
+  return JSON.stringify(nodeView(a)) === JSON.stringify(nodeView(b))
+}
+
+/** What stays of a training pod in memory. */
+export function smallPod(pod: Pod): Pod {
+  const { name, namespace, uid, resourceVersion, labels, deletionTimestamp, ownerReferences } = pod.metadata
+  return {
+    apiVersion: pod.apiVersion,
+    kind: pod.kind,
+    metadata: { name, namespace, uid, resourceVersion, labels, deletionTimestamp, ownerReferences },
+    spec: { containers: [], nodeName: pod.spec?.nodeName, affinity: pod.spec?.affinity },
+    status: pod.status,
+  }
+}
+
+export function podView(pod: Pod): PodView {
+  const trouble = containerTrouble(pod) ?? schedulingTrouble(pod)
+  return {
+    name: pod.metadata.name,
+    uid: pod.metadata.uid ?? '',
+    node: intendedNode(pod),
+    phase: pod.status?.phase ?? 'Pending',
+    deleting: pod.metadata.deletionTimestamp !== undefined,
+    reason: trouble?.reason ?? pod.status?.reason ?? '',
+    message: trouble?.message ?? pod.status?.message ?? '',
+  }
+}
+
+interface Trouble {
+  reason: string
+  message: string
+}
+
+/** ContainerCreating is the way of all pods, not a trouble. */
+function containerTrouble(pod: Pod): Trouble | undefined {
+  const status = pod.status?.containerStatuses?.[0]
+  const waiting = status?.state?.waiting
+  if (!waiting?.reason || waiting.reason === 'ContainerCreating') return undefined
+  const ended = status?.lastState?.terminated?.message ?? ''
+  return {
+    reason: waiting.reason,
+    message: [waiting.message ?? '', ended].filter((part) => part !== '').join(' — '),
+  }
+}
+
+function schedulingTrouble(pod: Pod): Trouble | undefined {
+  const scheduled = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled')
+  if (scheduled?.status !== 'False') return undefined
+  return { reason: scheduled.reason ?? 'Unschedulable', message: scheduled.message ?? '' }
+}
+
+/** The node that the pod was made for, also before the scheduler has bound it. */
+function intendedNode(pod: Pod): string {
+  if (pod.spec?.nodeName) return pod.spec.nodeName
+  const affinity = pod.spec?.affinity as NodeNameAffinity | undefined
+  return (
+    affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms?.[0]
+      ?.matchFields?.[0]?.values?.[0] ?? ''
+  )
+}
+
+interface NodeNameAffinity {
+  nodeAffinity?: {
+    requiredDuringSchedulingIgnoredDuringExecution?: {
+      nodeSelectorTerms?: { matchFields?: { values?: string[] }[] }[]
+    }
+  }
+}
