@@ -44,6 +44,8 @@ export class DownloadRefused extends Error {
 const DEFAULT_FRUITLESS_ATTEMPTS = 8
 /** Whole transfers with another digest before giving up. */
 const MAXIMUM_CORRUPT = 3
+/** Errors of this machine's disk: fetching again would not mend them. */
+const DISK_ERRORS = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EPERM', 'EIO', 'EISDIR', 'ENOTDIR'])
 /** Statuses after which the same request may succeed: token being rotated, overload, restart. */
 const PASSING_STATUSES = new Set([401, 408, 425, 429])
 
@@ -87,16 +89,24 @@ class Patience {
   }
 
   async afterFailure(error: unknown, progress: boolean): Promise<void> {
-    if (!(error instanceof Error) || error instanceof DownloadRefused) throw error
+    const passing = passingError(error)
     if (progress) this.#backoff.reset()
     this.#fruitless = progress ? 0 : this.#fruitless + 1
-    if (error instanceof BlobCorrupt) this.#corrupt += 1
-    if (this.#corrupt >= MAXIMUM_CORRUPT) throw new DownloadRefused('BlobCorrupt', error.message)
-    if (this.#fruitless >= (this.#options.maximumFruitlessAttempts ?? DEFAULT_FRUITLESS_ATTEMPTS)) throw error
+    if (passing instanceof BlobCorrupt) this.#corrupt += 1
+    if (this.#corrupt >= MAXIMUM_CORRUPT) throw new DownloadRefused('BlobCorrupt', passing.message)
+    if (this.#fruitless >= (this.#options.maximumFruitlessAttempts ?? DEFAULT_FRUITLESS_ATTEMPTS))
+      throw passing
     const waitMs = this.#backoff.next()
-    this.#options.onRetry?.(error, waitMs)
+    this.#options.onRetry?.(passing, waitMs)
     await sleep(waitMs, this.#options.signal)
   }
+}
+
+/** Throws what another attempt would not mend. */
+function passingError(error: unknown): Error {
+  if (!(error instanceof Error) || error instanceof DownloadRefused) throw error
+  if (!DISK_ERRORS.has((error as NodeJS.ErrnoException).code ?? '')) return error
+  throw new DownloadRefused('DiskUnusable', error.message)
 }
 
 class BlobCorrupt extends Error {}

@@ -47,15 +47,13 @@ type Step = { readonly outcome: UploadOutcome } | { readonly offset: number }
 export async function uploadUpdate(update: Update, options: UploadOptions): Promise<UploadOutcome> {
   const backoff = new Backoff(options.random, options.backoff)
   let furthest = 0
+  const onOffset = (offset: number) => {
+    if (offset > furthest) backoff.reset()
+    furthest = Math.max(furthest, offset)
+  }
   for (;;) {
     try {
-      let step = await ask(update, options)
-      while ('offset' in step) {
-        if (step.offset > furthest) backoff.reset()
-        furthest = Math.max(furthest, step.offset)
-        step = await sendFrom(step.offset, update, options)
-      }
-      return step.outcome
+      return await sendRest(update, options, onOffset)
     } catch (error) {
       options.signal.throwIfAborted()
       if (!(error instanceof Error)) throw error
@@ -64,6 +62,20 @@ export async function uploadUpdate(update: Update, options: UploadOptions): Prom
       await sleep(waitMs, options.signal)
     }
   }
+}
+
+/** One attempt: from where the hub is to its verdict. */
+async function sendRest(
+  update: Update,
+  options: UploadOptions,
+  onOffset: (offset: number) => void,
+): Promise<UploadOutcome> {
+  let step = await ask(update, options)
+  while ('offset' in step) {
+    onOffset(step.offset)
+    step = await sendFrom(step.offset, update, options)
+  }
+  return step.outcome
 }
 
 /** How far the hub is. */

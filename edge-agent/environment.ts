@@ -1,0 +1,65 @@
+// The settings of both commands, read from the environment that a pod gives. A missing or wrong one is named together
+// with what would be right; all of them are reported at once.
+import { X509Certificate } from 'node:crypto'
+
+import { z } from 'zod'
+
+import { parseHubAddress } from '#federation/wire/endpoint.ts'
+
+const authority = z.string().refine(isAuthority, 'expected the X.509 certificate of an authority, in PEM')
+
+const HubSettings = z.object({
+  TRIBUTARY_HUB_ADDRESS: z.string().transform((value, context) => {
+    try {
+      return parseHubAddress(value)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) })
+      return z.NEVER
+    }
+  }),
+  TRIBUTARY_HUB_CA: authority,
+})
+
+export const TrainSettings = HubSettings.extend({
+  TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
+  TRIBUTARY_NODE_NAME: z.string().min(1).max(253),
+  /** Checked when the data set is read, so that a mistake reaches the hub as a reason. */
+  TRIBUTARY_DATASET: z
+    .string()
+    .min(1)
+    .max(1024 * 1024),
+})
+export type TrainSettings = z.infer<typeof TrainSettings>
+
+export const AgentSettings = HubSettings.extend({
+  /** Ed25519 public key in PEM, or several one after another while keys are being changed. */
+  TRIBUTARY_SIGNING_PUBLIC_KEY: z
+    .string()
+    .min(1)
+    .max(64 * 1024),
+})
+export type AgentSettings = z.infer<typeof AgentSettings>
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+}
+
+export function readSettings<Schema extends z.ZodType>(
+  schema: Schema,
+  environment: Environment,
+): z.output<Schema> {
+  const result = schema.safeParse(environment)
+  if (result.success) return result.data
+  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new SettingsError(`environment: ${problems.join('; ')}`)
+}
+
+function isAuthority(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).ca
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,92 @@
+// What is asked of the thread that trains and what it answers. Files are named by path: they were verified when they
+// were downloaded, and a message between threads stays small.
+import type { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
+
+export interface GraphFiles {
+  readonly manifest: string
+  readonly trainingStep: string
+  readonly evaluation: string
+}
+
+interface Job {
+  readonly graphs: GraphFiles
+  /** Flat float32 vector, little-endian. */
+  readonly parameters: string
+  /** What the graphs were compiled for. */
+  readonly batchSize: number
+  readonly holdoutFraction: number
+  readonly holdoutSplit: HoldoutSplit
+  /** The campaign's seed: it draws the held-out rows, the same in every round. */
+  readonly campaignSeed: number
+}
+
+export interface TrainJob extends Job {
+  readonly kind: 'train'
+  readonly epochs: number
+  readonly learningRate: number
+  /** Drives the order of the samples and Dropout in this round on this node. */
+  readonly seed: number
+  /** Where the new parameters go. */
+  readonly outputFolder: string
+  readonly outputName: string
+}
+
+export interface EvaluateJob extends Job {
+  readonly kind: 'evaluate'
+}
+
+export interface TrainAnswer {
+  readonly samples: number
+  readonly loss: number
+  /** Of the file of new parameters. */
+  readonly digest: string
+  readonly size: number
+}
+
+export interface EvaluateAnswer {
+  readonly samples: number
+  readonly metrics: Record<string, number>
+}
+
+export interface TrainerProgress {
+  readonly steps: number
+  readonly totalSteps: number
+  /** Mean over the samples seen so far. */
+  readonly loss: number
+}
+
+/** Carries out one job at a time, off the main thread. Failures are TrainingFailures. */
+export interface Trainer {
+  train(
+    job: TrainJob,
+    onProgress: (progress: TrainerProgress) => void,
+    signal: AbortSignal,
+  ): Promise<TrainAnswer>
+  evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer>
+  close(): Promise<void>
+}
+
+export type ThreadRequest =
+  | { readonly id: number; readonly kind: 'start'; readonly job: TrainJob | EvaluateJob }
+  | { readonly id: number; readonly kind: 'cancel' }
+
+export type ThreadReply =
+  | { readonly id: number; readonly kind: 'progress'; readonly progress: TrainerProgress }
+  | { readonly id: number; readonly kind: 'trained'; readonly answer: TrainAnswer }
+  | { readonly id: number; readonly kind: 'evaluated'; readonly answer: EvaluateAnswer }
+  | { readonly id: number; readonly kind: 'cancelled' }
+  | {
+      readonly id: number
+      readonly kind: 'failed'
+      readonly reason: string
+      readonly message: string
+      readonly local: string | undefined
+    }
+
+/** Given to the thread when it starts. */
+export interface ThreadSettings {
+  readonly role: 'trainer'
+  /** The value of TRIBUTARY_DATASET. */
+  readonly dataset: string
+  readonly dataFolder: string
+}

@@ -1,0 +1,70 @@
+// Finished updates that the hub has not answered yet. An update is found again after a restart with the same work
+// folder, so that it is sent and not trained again. Only the newest is kept: the hub takes no update for another round.
+import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import { z } from 'zod'
+
+import { digestOfFile } from '#federation/wire/digest.ts'
+import { writeDurably } from '#federation/wire/durable.ts'
+
+const MAXIMUM_RECORD_BYTES = 64 * 1024
+const RECORD = 'update.json'
+
+const FinishedUpdate = z.strictObject({
+  /** The campaign and the assignment that it answers. */
+  key: z.string(),
+  /** File name of the parameters in the outbox's folder. */
+  file: z.string().regex(/^[0-9a-z.-]+$/),
+  digest: z.string(),
+  size: z.int().min(0),
+  samples: z.int().min(1),
+  loss: z.number(),
+})
+export type FinishedUpdate = z.infer<typeof FinishedUpdate>
+
+export class Outbox {
+  readonly folder: string
+
+  constructor(folder: string) {
+    this.folder = folder
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.folder, { recursive: true })
+  }
+
+  /** The finished update for this key, if there is one and its bytes are whole. */
+  async find(key: string): Promise<FinishedUpdate | undefined> {
+    const record = await this.#read()
+    if (record?.key !== key) return undefined
+    const digest = await digestOfFile(this.path(record)).catch(() => undefined)
+    return digest === record.digest ? record : undefined
+  }
+
+  /** Called once the update's file is written durably; from here on it will be found. */
+  async put(update: FinishedUpdate): Promise<void> {
+    await writeDurably(this.folder, RECORD, Buffer.from(JSON.stringify(update)))
+    await this.#removeOthers(update.file)
+  }
+
+  path(update: FinishedUpdate): string {
+    return join(this.folder, update.file)
+  }
+
+  async #read(): Promise<FinishedUpdate | undefined> {
+    const path = join(this.folder, RECORD)
+    try {
+      if ((await stat(path)).size > MAXIMUM_RECORD_BYTES) return undefined
+      return FinishedUpdate.parse(JSON.parse(await readFile(path, 'utf8')))
+    } catch {
+      return undefined
+    }
+  }
+
+  async #removeOthers(kept: string): Promise<void> {
+    for (const name of await readdir(this.folder)) {
+      if (name !== kept && name !== RECORD) await rm(join(this.folder, name), { force: true })
+    }
+  }
+}

@@ -1,0 +1,89 @@
+// The training pod: one stream to the hub for the life of the campaign, the participant behind it, and the thread that
+// trains. Network trouble is waited out for ever; only the hub's "finished" or the signal end it.
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+import type { Logger } from 'pino'
+
+import { createHubClient } from '#federation/wire/channel.ts'
+import type { HubEndpoint } from '#federation/wire/endpoint.ts'
+import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
+import { HubHttp } from '#federation/wire/http.ts'
+import { keepStreamOpen } from '#federation/wire/stream.ts'
+
+import { Outbox } from './outbox.ts'
+import { Participant } from './participant.ts'
+import { TrainerThread } from './trainer-thread.ts'
+import { type WorkContext, carryOut, retryLogger } from './work.ts'
+
+export interface TrainOptions {
+  readonly hub: HubEndpoint
+  readonly campaign: string
+  readonly node: string
+  /** JSON; see DatasetConfiguration. */
+  readonly dataset: string
+  readonly dataFolder: string
+  readonly workFolder: string
+  /** Module that imports thread.ts. */
+  readonly threadEntry: URL
+  readonly softwareVersion: string
+  readonly log: Logger
+  readonly random: () => number
+  readonly signal: AbortSignal
+}
+
+/** Resolves with the hub's reason once the campaign is finished; rejects with the signal's. */
+export async function runTraining(options: TrainOptions): Promise<string> {
+  const { hub, campaign, node, dataset, dataFolder, workFolder, log, random } = options
+  const outbox = new Outbox(join(workFolder, 'outbox'))
+  await outbox.open()
+  const blobFolder = join(workFolder, 'blobs')
+  await mkdir(blobFolder, { recursive: true })
+  const http = new HubHttp(hub)
+  const trainer = new TrainerThread(options.threadEntry, { role: 'trainer', dataset, dataFolder })
+  const participant: Participant = new Participant(
+    async (work, key, signal) => await carryOut(context, work, key, signal),
+    log,
+  )
+  const say = participant.say.bind(participant)
+  const context: WorkContext = { campaign, node, http, trainer, outbox, blobFolder, log, random, say }
+  const over = new AbortController()
+  try {
+    const stream = followAssignments(participant, options, AbortSignal.any([options.signal, over.signal]))
+    return await Promise.race([participant.finished, stream])
+  } finally {
+    over.abort(new Error('the campaign is over'))
+    participant.stop('the process ends')
+    http.destroy()
+    await trainer.close()
+  }
+}
+
+async function followAssignments(
+  participant: Participant,
+  options: TrainOptions,
+  signal: AbortSignal,
+): Promise<never> {
+  const { hub, campaign, softwareVersion, log, random } = options
+  return await keepStreamOpen({
+    open: () => {
+      const client = createHubClient(ParticipationClient, hub)
+      return {
+        call: client.participate(),
+        close: () => {
+          client.close()
+        },
+      }
+    },
+    onOpen: (send) => {
+      participant.speakThrough(send)
+      send({ kind: { $case: 'hello', value: { campaign, softwareVersion } } })
+    },
+    onMessage: (assignment) => {
+      participant.receive(assignment)
+    },
+    onRetry: retryLogger(log, 'stream to the hub'),
+    signal,
+    random,
+  })
+}

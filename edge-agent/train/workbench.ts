@@ -1,0 +1,164 @@
+// Trains and evaluates on the node's samples: what the training thread does for a job. The samples are read once and
+// stay split the same way for the whole campaign; the compiled graphs are loaded once. Same job, same bits.
+import { readFile } from 'node:fs/promises'
+
+import { digestOf } from '#federation/wire/digest.ts'
+import {
+  LocalTrainer,
+  ModelError,
+  type Progress,
+  TrainingDiverged,
+  type TrainingManifest,
+  readManifest,
+} from '#federation/training/index.ts'
+import { writeDurably } from '#federation/wire/durable.ts'
+
+import {
+  type SplitSamples,
+  readDataset,
+  readDatasetConfiguration,
+  splitSamples,
+  toSamples,
+} from './dataset.ts'
+import { TrainingFailure } from './failures.ts'
+import type {
+  EvaluateAnswer,
+  EvaluateJob,
+  ThreadSettings,
+  TrainAnswer,
+  TrainJob,
+  TrainerProgress,
+} from './jobs.ts'
+
+interface Loaded {
+  readonly key: string
+  readonly trainer: LocalTrainer
+  readonly samples: SplitSamples
+}
+
+export class Workbench {
+  readonly #settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>
+  #loaded: Loaded | undefined
+
+  constructor(settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>) {
+    this.#settings = settings
+  }
+
+  async train(
+    job: TrainJob,
+    onProgress: (progress: TrainerProgress) => void,
+    signal: AbortSignal,
+  ): Promise<TrainAnswer> {
+    const { trainer, samples } = await this.#load(job)
+    const { epochs, learningRate, seed } = job
+    const parameters = await readParameters(job.parameters, trainer.manifest)
+    const running = runningMean(samples.training.count, trainer.manifest.batchSize)
+    const request = { parameters, samples: samples.training, epochs, learningRate, seed, signal }
+    const result = await guarded(signal, async () =>
+      trainer.trainEpochs({ ...request, onProgress: (progress) => onProgress(running(progress)) }),
+    )
+    const vector = result.parameters
+    const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
+    await writeDurably(job.outputFolder, job.outputName, bytes)
+    return { samples: result.samples, loss: result.loss, digest: digestOf(bytes), size: bytes.byteLength }
+  }
+
+  async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
+    const { trainer, samples } = await this.#load(job)
+    if (samples.heldOut.count === 0) return { samples: 0, metrics: {} }
+    const parameters = await readParameters(job.parameters, trainer.manifest)
+    const request = { parameters, samples: samples.heldOut, signal }
+    const result = await guarded(signal, async () => trainer.evaluate(request))
+    return { samples: result.samples, metrics: finiteMetrics(result.metrics) }
+  }
+
+  async #load(job: TrainJob | EvaluateJob): Promise<Loaded> {
+    const { graphs, batchSize, holdoutFraction, holdoutSplit, campaignSeed } = job
+    const key = JSON.stringify([graphs, batchSize, holdoutFraction, holdoutSplit, campaignSeed])
+    if (this.#loaded?.key === key) return this.#loaded
+    await this.#loaded?.trainer.close()
+    this.#loaded = undefined
+    const configuration = readDatasetConfiguration(this.#settings.dataset, this.#settings.dataFolder)
+    const manifest = await readManifestFile(graphs.manifest, batchSize)
+    const table = await readDataset(configuration)
+    const split = { fraction: holdoutFraction, kind: holdoutSplit, seed: campaignSeed }
+    const samples = splitSamples(toSamples(table, manifest), split, table.path)
+    this.#loaded = { key, samples, trainer: await loadTrainer(job, manifest) }
+    return this.#loaded
+  }
+}
+
+async function readManifestFile(path: string, batchSize: number): Promise<TrainingManifest> {
+  try {
+    const manifest = readManifest(JSON.parse(await readFile(path, 'utf8')))
+    if (manifest.batchSize === batchSize) return manifest
+    const sizes = `the graphs are compiled for batches of ${manifest.batchSize}, the assignment asks for ${batchSize}`
+    throw new ModelError(sizes)
+  } catch (error) {
+    throw graphsUnusable(error)
+  }
+}
+
+async function loadTrainer(
+  { graphs }: TrainJob | EvaluateJob,
+  manifest: TrainingManifest,
+): Promise<LocalTrainer> {
+  try {
+    const [trainingStep, evaluation] = await Promise.all([
+      readFile(graphs.trainingStep),
+      readFile(graphs.evaluation),
+    ])
+    return await LocalTrainer.load({ manifest, trainingStep, evaluation })
+  } catch (error) {
+    throw graphsUnusable(error)
+  }
+}
+
+async function readParameters(path: string, manifest: TrainingManifest): Promise<Float32Array> {
+  const bytes = await readFile(path)
+  const expected = manifest.parameterCount * Float32Array.BYTES_PER_ELEMENT
+  if (bytes.byteLength !== expected) {
+    const sizes = `the parameters have ${bytes.byteLength} bytes, the graphs need ${expected}`
+    throw new TrainingFailure('GraphsUnusable', sizes)
+  }
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
+}
+
+/** Names what went wrong while the graphs ran. */
+async function guarded<Result>(signal: AbortSignal, run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run()
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof TrainingDiverged) throw new TrainingFailure('TrainingDiverged', error.message)
+    throw graphsUnusable(error)
+  }
+}
+
+/** A metric that is not a number says nothing about the others; the hub takes finite ones only. */
+function finiteMetrics(metrics: Readonly<Record<string, number>>): Record<string, number> {
+  const broken = Object.entries(metrics).find(([, value]) => !Number.isFinite(value))
+  if (!broken) return { ...metrics }
+  throw new TrainingFailure('TrainingDiverged', `metric ${broken[0]} on the held-out samples is ${broken[1]}`)
+}
+
+/** From the loss of each step's batch to the mean over the samples seen so far. */
+function runningMean(samples: number, batchSize: number): (progress: Progress) => TrainerProgress {
+  const stepsAnEpoch = Math.ceil(samples / batchSize)
+  let [sum, seen] = [0, 0]
+  return ({ step, steps, loss }) => {
+    const first = ((step - 1) % stepsAnEpoch) * batchSize
+    const rows = Math.min(batchSize, samples - first)
+    sum += loss * rows
+    seen += rows
+    return { steps: step, totalSteps: steps, loss: sum / seen }
+  }
+}
+
+function graphsUnusable(error: unknown): TrainingFailure {
+  return new TrainingFailure('GraphsUnusable', messageOf(error))
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
