@@ -1,7 +1,7 @@
-// Adding and removing our finalizer, each as one write with the object's resourceVersion as precondition, so that
-// nobody else's finalizer is lost.
+// Our finalizer, added and removed on the object as it is now: the cached one is older than the status just written.
 import { FINALIZER } from '#crds/names.ts'
 import type { KubeClient } from './kube/api.ts'
+import { addFinalizer, removeFinalizer } from './kube/apply.ts'
 import type { KubeObject, ObjectRef, ResourceType } from './kube/types.ts'
 
 export async function setFinalizer(
@@ -10,11 +10,7 @@ export async function setFinalizer(
   ref: ObjectRef & { uid: string },
   present: boolean,
 ): Promise<void> {
-  const object = await client.get(type, ref)
+  const object = await client.get(type, { namespace: ref.namespace, name: ref.name })
   if (object?.metadata.uid !== ref.uid) return
-  const finalizers = object.metadata.finalizers ?? []
-  if (finalizers.includes(FINALIZER) === present) return
-  const wanted = present ? [...finalizers, FINALIZER] : finalizers.filter((entry) => entry !== FINALIZER)
-  const { resourceVersion } = object.metadata
-  await client.mergePatch(type, ref, { metadata: { resourceVersion, finalizers: wanted } })
+  await (present ? addFinalizer : removeFinalizer)(client, type, object, FINALIZER)
 }

@@ -2,6 +2,7 @@
 // first: it says what was seen, which stays true whatever acting does.
 import type { EventFact } from './events.ts'
 import type { KubeClient } from './kube/api.ts'
+import { ensureStatus } from './kube/apply.ts'
 import type { ReconcileResult } from './kube/controller.ts'
 import type { EventRecorder } from './kube/events.ts'
 import type { KubeObject, ObjectRef, ResourceType } from './kube/types.ts'
@@ -50,18 +51,10 @@ async function writeStatus<Seen, Status extends object, Action>(
   subject: ObjectIdentity & { status: Status | undefined },
   status: Status,
 ): Promise<void> {
-  if (canonical(subject.status) === canonical(status)) return
   const { namespace, name, uid } = subject
   const identity = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, uid } }
-  await client.applyStatus(type, { ...identity, status } as never)
+  const observed = { ...identity, status: subject.status }
+  if ((await ensureStatus(client, type as ResourceType<typeof observed>, observed, status)) === 'unchanged')
+    return
   for (const fact of transitions(subject.status, status)) events.record(identity, fact)
-}
-
-/** JSON with sorted keys: equal values give equal text whatever order they were built in. */
-export function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, entry: unknown) =>
-    entry !== null && typeof entry === 'object' && !Array.isArray(entry)
-      ? Object.fromEntries(Object.entries(entry).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : entry,
-  )
 }

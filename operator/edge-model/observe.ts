@@ -28,4 +28,3 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
     }))
   return { now: sources.now(), model, nodes, hub }
 }
-

@@ -1,0 +1,25 @@
+// A FederatedRound's four parts, put together for the shared frame.
+import type { FederatedRoundStatus } from '#crds/federated-round.ts'
+import type { Reconciler } from '#operator/reconcile.ts'
+import { federatedRounds } from '#operator/resources.ts'
+import { act } from './act.ts'
+import type { ActContext } from './act.ts'
+import { decide } from './decide.ts'
+import type { Action, Observation } from './decision.ts'
+import { observe } from './observe.ts'
+import type { Sources } from './observe.ts'
+import { transitions } from './transitions.ts'
+
+export function federatedRoundReconciler(
+  sources: Sources,
+  context: ActContext,
+): Reconciler<Observation, FederatedRoundStatus, Action> {
+  return {
+    type: federatedRounds,
+    observe: (ref) => observe(sources, ref),
+    subject: (seen) => seen.round,
+    decide,
+    transitions,
+    act: (action, seen) => act(context, action, seen),
+  }
+}
