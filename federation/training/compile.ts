@@ -1,0 +1,219 @@
+/*
+ * Compiles a model into two graphs of standard ONNX operators: a training step (forward, loss, backward,
+ * optimiser) and an evaluation. Both have fixed sizes. The result depends on the model and the configuration
+ * alone: compiling twice gives the same bytes.
+ */
+import { emitBackward } from './backward.ts'
+import {
+  readConfiguration,
+  type TrainingConfiguration,
+  type TrainingConfigurationInput,
+} from './configuration.ts'
+import { discover, type Discovered } from './discover.ts'
+import { emitForward, type Forward } from './emit.ts'
+import type { ValueInfo } from './graph.ts'
+import { withLogits } from './head.ts'
+import { emitLoss, labelFor, type LossGraph, metricsFor, type SampleMetric } from './losses.ts'
+import { elementCount, type Label, type Parameter, type TrainingManifest } from './manifest.ts'
+import type { Model } from './model.ts'
+import { emitOptimizer, type Update } from './optimizers.ts'
+import type { ModelParameter } from './parameters.ts'
+import { prepare, type Prepared } from './prepare.ts'
+import { prune } from './prune.ts'
+import { COMPILED_OPSET, writeModel } from './write.ts'
+
+export interface CompiledModel {
+  /** An ONNX file: one training step. */
+  trainingStep: Uint8Array
+  /** An ONNX file: sums of loss and metrics over a batch. */
+  evaluation: Uint8Array
+  manifest: TrainingManifest
+  /** The model's own parameters: float32 little-endian, in manifest order. */
+  initialParameters: Uint8Array
+}
+
+/** Throws a ModelError that names every operator that cannot be trained. Looks at the graph only, runs nothing. */
+export function assertTrainable(model: Model): void {
+  prepare(model)
+}
+
+export async function compileTraining(
+  model: Model,
+  configuration: TrainingConfigurationInput,
+): Promise<CompiledModel> {
+  const settings = readConfiguration(configuration)
+  const prepared = withLogits(prepare(model, settings.frozen), settings.loss)
+  const evaluationBatchSize = settings.evaluationBatchSize ?? settings.batchSize
+  const discovered = await discover(prepared, settings.batchSize)
+  const forEvaluation =
+    evaluationBatchSize === settings.batchSize ? discovered : await discover(prepared, evaluationBatchSize)
+
+  const training = compileStep(prepared, discovered, settings)
+  const evaluation = compileEvaluation(prepared, forEvaluation, settings)
+  const counts = prepared.parameters.map(({ value }) => elementCount(value.shape))
+  const manifest: TrainingManifest = {
+    version: 1,
+    loss: settings.loss,
+    optimizer: settings.optimizer,
+    metrics: metricsFor(settings.loss),
+    batchSize: settings.batchSize,
+    evaluationBatchSize,
+    ...training.interface,
+    parameterCount: sum(counts),
+    trainableCount: sum(counts.filter((_, index) => prepared.parameters[index]?.trainable)),
+    evaluation: evaluation.outputs,
+  }
+  return {
+    trainingStep: training.bytes,
+    evaluation: evaluation.bytes,
+    manifest,
+    initialParameters: flatParameters(prepared.parameters),
+  }
+}
+
+type Interface = Pick<
+  TrainingManifest,
+  | 'input'
+  | 'label'
+  | 'sampleWeight'
+  | 'learningRate'
+  | 'corrections'
+  | 'uniforms'
+  | 'parameters'
+  | 'state'
+  | 'training'
+>
+
+function compileStep(
+  prepared: Prepared,
+  discovered: Discovered,
+  settings: TrainingConfiguration,
+): { bytes: Uint8Array; interface: Interface } {
+  const forward = emitForward(prepared, discovered, 'training')
+  const { builder, sampleWeight } = forward
+  const { loss, label } = addLoss(prepared, forward, settings)
+  const coefficient = builder.add('Div', [sampleWeight, builder.sumAll(sampleWeight)])
+  const weighted = builder.add('Mul', [loss.perSample, coefficient])
+  const total = builder.add('ReduceSum', [weighted], { keepdims: { kind: 'int', value: 0 } }, 'loss')
+  const update = addUpdate(prepared, forward, { settings, dy: loss.gradient(coefficient) })
+
+  const parameters = describeParameters(prepared.parameters, forward, update)
+  const outputs = [
+    scalarOutput(total),
+    ...[...parameters, ...update.state].map(({ output, shape }) => floatOutput(output, shape)),
+  ]
+  const { input } = prepared
+  return {
+    bytes: writeModel(prune(builder, outputs), 'training-step', COMPILED_OPSET),
+    interface: {
+      input: { name: input.name, shape: [...builder.shape(input.name)], type: 'float32' },
+      label,
+      sampleWeight,
+      learningRate: update.learningRate,
+      ...(update.corrections && { corrections: update.corrections }),
+      uniforms: forward.uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
+      parameters,
+      state: update.state,
+      training: { loss: total },
+    },
+  }
+}
+
+function addLoss(
+  { output }: Prepared,
+  { builder }: Forward,
+  { loss }: TrainingConfiguration,
+): { loss: LossGraph; label: Label } {
+  const shape = builder.shape(output)
+  const label = labelFor(loss, shape)
+  const name = builder.input('label', label.shape, label.type)
+  return { loss: emitLoss(loss, { builder, z: output, shape, y: name }), label: { name, ...label } }
+}
+
+function addUpdate(
+  { parameters, output }: Prepared,
+  forward: Forward,
+  { settings, dy }: { settings: TrainingConfiguration; dy: string },
+): Update {
+  const trainable = parameters.filter((parameter) => parameter.trainable)
+  const names = trainable.map(({ name }) => name)
+  const gradients = emitBackward(forward, { output, dy }, names)
+  const learning = trainable.map(({ name, value }) => {
+    const gradient = gradients.get(name)
+    if (gradient === undefined) throw new Error(`unreachable: no gradient reaches ${name}`)
+    return { name, shape: value.shape, gradient }
+  })
+  return emitOptimizer(forward.builder, settings.optimizer, learning)
+}
+
+function describeParameters(
+  parameters: readonly ModelParameter[],
+  forward: Forward,
+  update: Update,
+): Parameter[] {
+  let offset = 0
+  return parameters.map(({ name, initializer, value, trainable, uses }) => {
+    const output = trainable ? update.parameters.get(name) : forward.newState.get(name)
+    if (output === undefined) throw new Error(`unreachable: ${name} has no new value`)
+    const first = offset
+    offset += elementCount(value.shape)
+    return {
+      name,
+      shape: [...value.shape],
+      offset: first,
+      trainable,
+      output,
+      initializer,
+      ...(uses && { uses }),
+    }
+  })
+}
+
+type SumOutputs = TrainingManifest['evaluation']
+
+function compileEvaluation(
+  prepared: Prepared,
+  discovered: Discovered,
+  settings: TrainingConfiguration,
+): { bytes: Uint8Array; outputs: SumOutputs } {
+  const forward = emitForward(prepared, discovered, 'evaluation')
+  const { builder, sampleWeight } = forward
+  const { loss } = addLoss(prepared, forward, settings)
+  const weightedSum = (perSample: string, base: string): string => {
+    const weighted = builder.add('Mul', [perSample, sampleWeight])
+    return builder.add('ReduceSum', [weighted], { keepdims: { kind: 'int', value: 0 } }, base)
+  }
+  const outputs: SumOutputs = {
+    loss: weightedSum(loss.perSample, 'loss_sum'),
+    weight: builder.sumAll(sampleWeight),
+  }
+  for (const [metric, perSample] of Object.entries(loss.metrics())) {
+    outputs[metric as SampleMetric] = weightedSum(perSample, `${metric}_sum`)
+  }
+  const names = Object.values(outputs).filter((name) => name !== undefined)
+  const graph = prune(builder, names.map(scalarOutput))
+  return { bytes: writeModel(graph, 'evaluation', COMPILED_OPSET), outputs }
+}
+
+function scalarOutput(name: string): ValueInfo {
+  return floatOutput(name, [])
+}
+
+function floatOutput(name: string, shape: readonly number[]): ValueInfo {
+  return { name, type: 'float32', shape: [...shape] }
+}
+
+function flatParameters(parameters: readonly ModelParameter[]): Uint8Array {
+  const values = parameters.flatMap(({ value }) => (value.data instanceof Float32Array ? [value.data] : []))
+  const flat = new Float32Array(sum(values.map(({ length }) => length)))
+  let offset = 0
+  for (const value of values) {
+    flat.set(value, offset)
+    offset += value.length
+  }
+  return new Uint8Array(flat.buffer)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}

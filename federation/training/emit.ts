@@ -1,0 +1,78 @@
+/*
+ * The forward pass of a compiled graph, for training or for evaluation, with a record of how gradients flow
+ * back through it.
+ */
+import { GraphBuilder, type Shape } from './builder.ts'
+import type { Discovered } from './discover.ts'
+import type { Node } from './graph.ts'
+import { OPERATORS } from './operators/index.ts'
+import type { Backward, Emitter } from './operators/operator.ts'
+import { namesOf } from './parameters.ts'
+import type { Prepared } from './prepare.ts'
+
+export interface Forward {
+  builder: GraphBuilder
+  mode: Emitter['mode']
+  batchSize: number
+  /** The graph input [batch] of sample weights. */
+  sampleWeight: string
+  steps: { node: Node; backward: Backward }[]
+  /** State parameters → their new values. */
+  newState: Map<string, string>
+  uniforms: { name: string; shape: Shape }[]
+}
+
+export function emitForward(prepared: Prepared, discovered: Discovered, mode: Emitter['mode']): Forward {
+  const { model, input, parameters } = prepared
+  const builder = new GraphBuilder([...namesOf(model), ...parameters.map(({ name }) => name)])
+  for (const [name, shape] of discovered.shapes) builder.setShape(name, shape)
+  const shape = [...builder.shape(input.name)]
+  const batchSize = shape[0] ?? 1
+  builder.declareInput({ name: input.name, type: 'float32', shape })
+  const sampleWeight = builder.input('sample_weight', [batchSize])
+  for (const { name, value } of parameters) {
+    builder.declareInput({ name, type: 'float32', shape: [...value.shape] })
+  }
+  for (const [name, value] of discovered.constants) builder.initializers.set(name, value)
+
+  const forward: Forward = {
+    builder,
+    mode,
+    batchSize,
+    sampleWeight,
+    steps: [],
+    newState: new Map(),
+    uniforms: [],
+  }
+  const emitter = emitterFor(prepared, discovered, forward)
+  for (const node of prepared.nodes) {
+    const operator = OPERATORS.get(node.op)
+    if (!operator) throw new Error(`unreachable: ${node.op} was refused before`)
+    forward.steps.push({ node, backward: operator.emit(node, emitter) })
+  }
+  return forward
+}
+
+function emitterFor(prepared: Prepared, discovered: Discovered, forward: Forward): Emitter {
+  const { builder, mode, batchSize, sampleWeight } = forward
+  const states = new Set(prepared.parameters.filter(({ trainable }) => !trainable).map(({ name }) => name))
+  let mask: string | undefined
+  return {
+    builder,
+    mode,
+    batchSize,
+    shape: (name) => builder.shape(name),
+    constant: (name) => discovered.constants.get(name),
+    isState: (name) => states.has(name),
+    updateState: (name, value) => forward.newState.set(name, value),
+    rowMask: () => {
+      mask ??= builder.cast(builder.add('Greater', [sampleWeight, builder.scalar(0)]), 'float32')
+      return mask
+    },
+    uniform: (shape) => {
+      const name = builder.input('uniform', shape)
+      forward.uniforms.push({ name, shape })
+      return name
+    },
+  }
+}

@@ -1,0 +1,97 @@
+/*
+ * A graph as plain values: what the reader makes of a file, what the compiler works on, and what is written
+ * back. Names are unique and nodes are in an order in which they can run.
+ */
+export type ElementType = 'float32' | 'int32' | 'int64' | 'bool'
+
+export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array
+
+export interface TensorValue {
+  type: ElementType
+  shape: readonly number[]
+  /** Row-major; bool as bytes 0 and 1. */
+  data: TensorData
+}
+
+export type Attribute =
+  | { kind: 'int'; value: number }
+  | { kind: 'float'; value: number }
+  | { kind: 'string'; value: string }
+  | { kind: 'ints'; value: readonly number[] }
+  | { kind: 'floats'; value: readonly number[] }
+  | { kind: 'strings'; value: readonly string[] }
+  | { kind: 'tensor'; value: TensorValue }
+
+export type Attributes = Readonly<Record<string, Attribute>>
+
+export interface Node {
+  op: string
+  /** For messages only; may be empty. */
+  name: string
+  /** '' stands for an optional input that is absent. */
+  inputs: readonly string[]
+  outputs: readonly string[]
+  attributes: Attributes
+}
+
+/** A graph input or output; a dimension without a fixed size has its parameter's name, or ''. */
+export interface ValueInfo {
+  name: string
+  type: ElementType
+  shape: readonly (number | string)[]
+}
+
+export interface Graph {
+  inputs: readonly ValueInfo[]
+  /** Outputs may leave their type to be inferred. */
+  outputs: readonly (ValueInfo | { name: string })[]
+  initializers: ReadonlyMap<string, TensorValue>
+  nodes: readonly Node[]
+}
+
+export const int = (value: number): Attribute => ({ kind: 'int', value })
+export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value })
+export const float = (value: number): Attribute => ({ kind: 'float', value })
+
+/** Attribute readers give the operator's default where the attribute is absent. */
+export function intOf(node: Node, attribute: string, otherwise: number): number {
+  const found = node.attributes[attribute]
+  return found?.kind === 'int' ? found.value : otherwise
+}
+
+export function floatOf(node: Node, attribute: string, otherwise: number): number {
+  const found = node.attributes[attribute]
+  return found?.kind === 'float' ? found.value : otherwise
+}
+
+export function stringOf(node: Node, attribute: string, otherwise: string): string {
+  const found = node.attributes[attribute]
+  return found?.kind === 'string' ? found.value : otherwise
+}
+
+export function intsOf(node: Node, attribute: string): readonly number[] | undefined {
+  const found = node.attributes[attribute]
+  return found?.kind === 'ints' ? found.value : undefined
+}
+
+export function int64Tensor(
+  values: readonly number[],
+  shape: readonly number[] = [values.length],
+): TensorValue {
+  return { type: 'int64', shape, data: BigInt64Array.from(values, BigInt) }
+}
+
+export function floatTensor(values: ArrayLike<number>, shape: readonly number[]): TensorValue {
+  return { type: 'float32', shape, data: Float32Array.from(values) }
+}
+
+/** How a message names a node: operator, name, and the value it makes. */
+export function describeNode(node: Node): string {
+  const name = node.name === '' ? '' : ` ${quoted(node.name)}`
+  return `${node.op}${name} (output ${quoted(node.outputs[0] ?? '')})`
+}
+
+/** Text from outside, made safe to show: bounded, and with control characters escaped. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+}

@@ -1,0 +1,63 @@
+/*
+ * Takes the final activation off a model whose loss works on logits: Softmax or LogSoftmax for
+ * SoftmaxCrossEntropy, Sigmoid for BinaryCrossEntropy. The result is the same function with a loss that stays
+ * exact where probabilities round to 0 or 1. A model that ends in neither gives logits already.
+ */
+import type { Loss } from './configuration.ts'
+import { ModelError } from './errors.ts'
+import { describeNode, intOf, type Node } from './graph.ts'
+import type { Prepared } from './prepare.ts'
+
+const PASSING: Record<Loss['type'], readonly string[]> = {
+  SoftmaxCrossEntropy: ['Identity'],
+  BinaryCrossEntropy: ['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'],
+  MeanSquaredError: [],
+  Huber: [],
+}
+
+const OWN: Record<Loss['type'], readonly string[]> = {
+  SoftmaxCrossEntropy: ['Softmax', 'LogSoftmax'],
+  BinaryCrossEntropy: ['Sigmoid'],
+  MeanSquaredError: [],
+  Huber: [],
+}
+
+export function withLogits(prepared: Prepared, loss: Loss): Prepared {
+  const last = finalActivation(prepared, PASSING[loss.type])
+  if (!last || PASSING[loss.type].length === 0) return prepared
+  const others = Object.values(OWN)
+    .flat()
+    .filter((op) => !OWN[loss.type].includes(op))
+  if (others.includes(last.op)) {
+    const [right] = Object.entries(OWN).find(([, ops]) => ops.includes(last.op)) ?? ['']
+    throw new ModelError(
+      `loss ${loss.type} does not fit a model that ends in ${describeNode(last)}: use ${right}, or leave the ` +
+        'activation out of the model',
+    )
+  }
+  if (!OWN[loss.type].includes(last.op)) return prepared
+  checkAxis(last, loss)
+  const identity: Node = { ...last, op: 'Identity', attributes: {} }
+  return { ...prepared, nodes: prepared.nodes.map((node) => (node === last ? identity : node)) }
+}
+
+/** The node that makes the output, seen through nodes that only pass it on; each used by nothing else. */
+function finalActivation({ nodes, output }: Prepared, passing: readonly string[]): Node | undefined {
+  let name = output
+  for (;;) {
+    const node = nodes.find(({ outputs }) => outputs[0] === name)
+    const value = name
+    const uses = nodes.filter(({ inputs }) => inputs.includes(value)).length
+    if (!node || uses > (name === output ? 0 : 1)) return undefined
+    if (!passing.includes(node.op)) return node
+    name = node.inputs[0] ?? ''
+  }
+}
+
+/** Classes are the second and last of two dimensions. */
+function checkAxis(node: Node, loss: Loss): void {
+  if (loss.type !== 'SoftmaxCrossEntropy') return
+  const axis = intOf(node, 'axis', -1)
+  if (axis === 1 || axis === -1) return
+  throw new ModelError(`${describeNode(node)}: its axis is ${axis}; loss ${loss.type} needs the last one, -1`)
+}

@@ -1,0 +1,112 @@
+/*
+ * The manifest of a compiled model: everything a program needs to drive the two graphs without looking into
+ * them, and everything that is needed to write trained parameters back into the user's model. Plain JSON.
+ */
+import { z } from 'zod'
+
+import { Loss, Optimizer } from './configuration.ts'
+import { ModelError } from './errors.ts'
+
+const name = z.string().min(1).max(1024)
+const dimension = z.int().min(0)
+const shape = z.array(dimension).max(8)
+
+/** A tensor of the flat parameter vector: elements [offset, offset + product of shape). */
+export const Parameter = z.strictObject({
+  /** Name in the manifest and of the graphs' input. */
+  name,
+  shape,
+  /** First element in the flat vector. */
+  offset: z.int().min(0),
+  /** True: learns by gradient. False: running state, such as BatchNormalization's mean and variance. */
+  trainable: z.boolean(),
+  /** The training step's output that holds the new value. */
+  output: name,
+  /** The initializer of the user's model that holds it. */
+  initializer: name,
+  /**
+   * Present where the exporter merged equal initializers and the compiler separated them again: the uses
+   * (node index, input index, in the user's graph) that get an initializer of their own on publication.
+   */
+  uses: z.array(z.strictObject({ node: z.int().min(0), input: z.int().min(0) })).optional(),
+})
+export type Parameter = z.infer<typeof Parameter>
+
+export const StateTensor = z.strictObject({ name, output: name, shape })
+export type StateTensor = z.infer<typeof StateTensor>
+
+export const Label = z.strictObject({
+  name,
+  /** Batch first. */
+  shape,
+  type: z.enum(['float32', 'int32']),
+  /** With SoftmaxCrossEntropy: labels are the integers 0 … classes - 1. */
+  classes: z.int().min(1).optional(),
+})
+export type Label = z.infer<typeof Label>
+
+export const Metric = z.enum(['loss', 'accuracy', 'meanAbsoluteError', 'meanSquaredError'])
+export type Metric = z.infer<typeof Metric>
+
+export const TrainingManifest = z.strictObject({
+  version: z.literal(1),
+  loss: Loss,
+  optimizer: Optimizer,
+  metrics: z.array(Metric).min(1),
+  batchSize: z.int().min(1),
+  evaluationBatchSize: z.int().min(1),
+  /** The model's input; batch first, with the training batch size. The evaluation graph's differs only there. */
+  input: z.strictObject({ name, shape, type: z.literal('float32') }),
+  label: Label,
+  /** Graph input [batch]: a sample's weight in the loss; 0 marks padding. */
+  sampleWeight: name,
+  /** Scalar graph input. */
+  learningRate: name,
+  /** Adam only: scalar graph inputs 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
+  corrections: z.strictObject({ first: name, second: name }).optional(),
+  /** Graph inputs to fill with numbers drawn uniformly from [0, 1) at each step, one for each Dropout. */
+  uniforms: z.array(z.strictObject({ name, shape })),
+  parameters: z.array(Parameter).min(1),
+  /** Length of the flat parameter vector in elements. */
+  parameterCount: z.int().min(1),
+  /** Elements of it that learn by gradient; they come first. */
+  trainableCount: z.int().min(1),
+  /** Optimiser state; starts as zeros. */
+  state: z.array(StateTensor),
+  training: z.strictObject({ loss: name }),
+  /** Scalar outputs of the evaluation graph, all sums over the batch weighted by sample_weight. */
+  evaluation: z.strictObject({
+    loss: name,
+    weight: name,
+    correct: name.optional(),
+    absoluteError: name.optional(),
+    squaredError: name.optional(),
+  }),
+})
+export type TrainingManifest = z.infer<typeof TrainingManifest>
+
+/** Reads a manifest from parsed JSON, and checks that its offsets tile the parameter vector. */
+export function readManifest(value: unknown): TrainingManifest {
+  const result = TrainingManifest.safeParse(value)
+  if (!result.success) throw new ModelError(`training manifest: ${z.prettifyError(result.error)}`)
+  const manifest = result.data
+  let offset = 0
+  for (const parameter of manifest.parameters) {
+    if (parameter.offset !== offset) {
+      throw new ModelError(
+        `training manifest: parameter ${parameter.name} has offset ${parameter.offset}, expected ${offset}`,
+      )
+    }
+    offset += elementCount(parameter.shape)
+  }
+  if (offset !== manifest.parameterCount) {
+    throw new ModelError(
+      `training manifest: parameterCount is ${manifest.parameterCount}, its parameters have ${offset} elements`,
+    )
+  }
+  return manifest
+}
+
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1)
+}

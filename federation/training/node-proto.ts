@@ -1,0 +1,102 @@
+/*
+ * ONNX NodeProto ↔ plain nodes. Refuses operators outside the default domain and attributes of kinds that no
+ * supported operator has.
+ */
+import { create } from '@bufbuild/protobuf'
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType as Type,
+  AttributeProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+} from 'onnx-buf'
+
+import { ModelError } from './errors.ts'
+import { type Attribute, type Node, quoted } from './graph.ts'
+import { readTensor, type TensorLimits, writeTensor } from './tensor-proto.ts'
+
+const text = new TextDecoder()
+const utf8 = new TextEncoder()
+
+export function readNode(proto: NodeProto, limits: TensorLimits): Node {
+  const what = `node ${quoted(proto.name)} (${proto.opType})`
+  if (proto.domain !== '' && proto.domain !== 'ai.onnx') {
+    throw new ModelError(
+      `${what} is of the domain ${quoted(proto.domain)}; only standard ONNX operators are supported`,
+    )
+  }
+  // No prototype: an attribute may have any name.
+  const attributes = Object.create(null) as Record<string, Attribute>
+  for (const attribute of proto.attribute) {
+    if (Object.hasOwn(attributes, attribute.name)) {
+      throw new ModelError(`${what} has the attribute ${quoted(attribute.name)} twice`)
+    }
+    attributes[attribute.name] = readAttribute(attribute, what, limits)
+  }
+  const { name, opType: op, input: inputs, output: outputs } = proto
+  return { op, name, inputs, outputs, attributes }
+}
+
+function readAttribute(proto: AttributeProto, node: string, limits: TensorLimits): Attribute {
+  const what = `attribute ${quoted(proto.name)} of ${node}`
+  switch (proto.type) {
+    case Type.INT:
+      return { kind: 'int', value: readInteger(proto.i, what) }
+    case Type.FLOAT:
+      return { kind: 'float', value: proto.f }
+    case Type.STRING:
+      return { kind: 'string', value: text.decode(proto.s) }
+    case Type.INTS:
+      return { kind: 'ints', value: proto.ints.map((value) => readInteger(value, what)) }
+    case Type.FLOATS:
+      return { kind: 'floats', value: proto.floats }
+    case Type.STRINGS:
+      return { kind: 'strings', value: proto.strings.map((value) => text.decode(value)) }
+    case Type.TENSOR:
+      if (proto.t) return { kind: 'tensor', value: readTensor(proto.t, what, limits) }
+      throw new ModelError(`${what} holds no tensor`)
+    default:
+      throw new ModelError(`${what} is of the kind ${Type[proto.type]}, which is not supported`)
+  }
+}
+
+/** Integers are kept within ±2^53; exporters write "to the end" as 2^63 - 1, which stays larger than any size. */
+function readInteger(value: bigint, what: string): number {
+  const limit = BigInt(Number.MAX_SAFE_INTEGER)
+  if (value > limit) return Number.MAX_SAFE_INTEGER
+  if (value < -limit) throw new ModelError(`${what} is ${value}, which is too small`)
+  return Number(value)
+}
+
+export function writeNode({ op, name, inputs, outputs, attributes }: Node): NodeProto {
+  return create(NodeProtoSchema, {
+    opType: op,
+    name,
+    input: [...inputs],
+    output: [...outputs],
+    attribute: Object.entries(attributes).map(([key, attribute]) => writeAttribute(key, attribute)),
+  })
+}
+
+function writeAttribute(name: string, attribute: Attribute): AttributeProto {
+  switch (attribute.kind) {
+    case 'int':
+      return create(AttributeProtoSchema, { name, type: Type.INT, i: BigInt(attribute.value) })
+    case 'float':
+      return create(AttributeProtoSchema, { name, type: Type.FLOAT, f: attribute.value })
+    case 'string':
+      return create(AttributeProtoSchema, { name, type: Type.STRING, s: utf8.encode(attribute.value) })
+    case 'ints':
+      return create(AttributeProtoSchema, { name, type: Type.INTS, ints: attribute.value.map(BigInt) })
+    case 'floats':
+      return create(AttributeProtoSchema, { name, type: Type.FLOATS, floats: [...attribute.value] })
+    case 'strings':
+      return create(AttributeProtoSchema, {
+        name,
+        type: Type.STRINGS,
+        strings: attribute.value.map((value) => utf8.encode(value)),
+      })
+    case 'tensor':
+      return create(AttributeProtoSchema, { name, type: Type.TENSOR, t: writeTensor('', attribute.value) })
+  }
+}

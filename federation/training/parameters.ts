@@ -1,0 +1,180 @@
+/*
+ * Decides what learns. The rule, by how a float32 initializer is used:
+ *   weight    in MatMul, Gemm, Conv, as BatchNormalization's scale and bias, and in the other trainable
+ *             operators unless it is a single number without dimensions
+ *   state     BatchNormalization's running mean and variance
+ *   constant  everything else, and what the configuration freezes
+ * Exporters merge initializers of equal value, which ties parameters that only start out equal: one filled with
+ * a single value and used more than once is separated again, each use getting its own.
+ */
+import { ModelError } from './errors.ts'
+import { type Node, quoted, type TensorValue } from './graph.ts'
+import type { Model } from './model.ts'
+
+export type Role = 'weight' | 'state' | 'constant'
+
+export interface Use {
+  /** Index in the model's nodes. */
+  node: number
+  input: number
+}
+
+export interface ModelParameter {
+  name: string
+  initializer: string
+  value: TensorValue
+  trainable: boolean
+  /** The uses that this parameter replaces, where it was separated from its initializer. */
+  uses?: Use[]
+}
+
+const ALWAYS_WEIGHT: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'Conv'])
+const WEIGHT_UNLESS_SCALAR: ReadonlySet<string> = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
+  'Concat',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Unsqueeze',
+  'Transpose',
+])
+
+/** What a node's input is, were it an initializer of this shape. */
+export function roleOf(node: Node, index: number, shape: readonly number[]): Role {
+  if (ALWAYS_WEIGHT.has(node.op)) return 'weight'
+  if (WEIGHT_UNLESS_SCALAR.has(node.op)) return shape.length > 0 ? 'weight' : 'constant'
+  if (node.op !== 'BatchNormalization') return 'constant'
+  return index >= 3 ? 'state' : 'weight'
+}
+
+export function findParameters(
+  model: Model,
+  live: ReadonlySet<number>,
+  frozen: readonly string[],
+): ModelParameter[] {
+  const isFrozen = frozenNames(model, frozen)
+  const uses = usesOf(model, live)
+  const taken = new Set(namesOf(model))
+  const parameters: ModelParameter[] = []
+  for (const [initializer, value] of model.initializers) {
+    if (value.type !== 'float32' || isFrozen.has(initializer)) continue
+    const found = (uses.get(initializer) ?? []).map((use) => ({ ...use, role: roleAt(model, use, value) }))
+    parameters.push(...parametersOf({ initializer, value, uses: found, taken }))
+  }
+  return [
+    ...parameters.filter(({ trainable }) => trainable),
+    ...parameters.filter(({ trainable }) => !trainable),
+  ]
+}
+
+/** Follows Identity nodes back: exporters share an initializer through them. */
+export function aliasesOf(model: Model): Map<string, string> {
+  const aliases = new Map<string, string>()
+  for (const node of model.nodes) {
+    const source = node.inputs[0] ?? ''
+    const resolved = aliases.get(source) ?? source
+    if (node.op === 'Identity' && model.initializers.has(resolved))
+      aliases.set(node.outputs[0] ?? '', resolved)
+  }
+  return aliases
+}
+
+export function namesOf(model: Model): string[] {
+  return [
+    ...model.inputs.map(({ name }) => name),
+    ...model.initializers.keys(),
+    ...model.nodes.flatMap(({ outputs }) => outputs),
+  ]
+}
+
+function usesOf(model: Model, live: ReadonlySet<number>): Map<string, Use[]> {
+  const aliases = aliasesOf(model)
+  const uses = new Map<string, Use[]>()
+  for (const [index, node] of model.nodes.entries()) {
+    const isAlias = aliases.has(node.outputs[0] ?? '')
+    if (!live.has(index) || isAlias || node.op === 'Shape' || node.op === 'Size') continue
+    for (const [position, name] of node.inputs.entries()) {
+      const initializer = aliases.get(name) ?? name
+      if (!model.initializers.has(initializer)) continue
+      uses.set(initializer, [...(uses.get(initializer) ?? []), { node: index, input: position }])
+    }
+  }
+  return uses
+}
+
+function roleAt(model: Model, use: Use, value: TensorValue): Role {
+  const node = model.nodes[use.node]
+  return node ? roleOf(node, use.input, value.shape) : 'constant'
+}
+
+interface Found {
+  initializer: string
+  value: TensorValue
+  uses: (Use & { role: Role })[]
+  taken: Set<string>
+}
+
+function parametersOf({ initializer, value, uses, taken }: Found): ModelParameter[] {
+  const learning = uses.filter(({ role }) => role !== 'constant')
+  const [first] = learning
+  if (!first) return []
+  if (uses.length === 1)
+    return [{ initializer, name: initializer, value, trainable: first.role === 'weight' }]
+  if (isFilled(value)) {
+    return learning.map(({ node, input, role }) => {
+      const name = freshName(`${initializer}.${node}.${input}`, taken)
+      return { initializer, name, value, trainable: role === 'weight', uses: [{ node, input }] }
+    })
+  }
+  if (learning.some(({ role }) => role !== first.role)) {
+    throw new ModelError(
+      `initializer ${quoted(initializer)} is both a weight and a running statistic; export them separately`,
+    )
+  }
+  return [{ initializer, name: initializer, value, trainable: first.role === 'weight' }]
+}
+
+function isFilled({ data }: TensorValue): boolean {
+  return data.every((element: number | bigint) => element === data[0])
+}
+
+function freshName(base: string, taken: Set<string>): string {
+  let name = base
+  for (let i = 2; taken.has(name); i++) name = `${base}.${i}`
+  taken.add(name)
+  return name
+}
+
+function frozenNames(model: Model, patterns: readonly string[]): Set<string> {
+  const names = [...model.initializers.keys()]
+  const frozen = new Set<string>()
+  for (const pattern of patterns) {
+    const matches = names.filter((name) => matchesPattern(name, pattern))
+    if (matches.length === 0) {
+      throw new ModelError(
+        `frozen: ${quoted(pattern)} matches no initializer; the model has ${names.slice(0, 20).map(quoted).join(', ')}`,
+      )
+    }
+    for (const name of matches) frozen.add(name)
+  }
+  return frozen
+}
+
+/** `*` stands for any characters. Linear in the name for each piece: no regular expression from outside. */
+function matchesPattern(name: string, pattern: string): boolean {
+  const pieces = pattern.split('*')
+  const [first = '', ...rest] = pieces
+  if (rest.length === 0) return name === pattern
+  const last = rest.pop() ?? ''
+  if (!name.startsWith(first)) return false
+  let position = first.length
+  for (const piece of rest) {
+    const found = name.indexOf(piece, position)
+    if (found < 0) return false
+    position = found + piece.length
+  }
+  return name.length - last.length >= position && name.endsWith(last)
+}

@@ -1,0 +1,55 @@
+/*
+ * What a trainer is asked and what it answers.
+ */
+import type { Metric } from './manifest.ts'
+import type { Samples } from './samples.ts'
+
+export interface Progress {
+  epoch: number
+  epochs: number
+  step: number
+  steps: number
+  /** Weighted mean loss of the step's batch. */
+  loss: number
+}
+
+export interface TrainRequest {
+  parameters: Float32Array
+  samples: Samples
+  epochs: number
+  learningRate: number
+  /** Drives the order of the samples and Dropout: an integer from 0 to 2^53 - 1. */
+  seed: number
+  onProgress?: (progress: Progress) => void
+  signal?: AbortSignal
+}
+
+export interface TrainResult {
+  parameters: Float32Array
+  /** Mean loss over the samples of the last epoch. */
+  loss: number
+  /** Mean loss over the samples of each epoch. */
+  epochLosses: number[]
+  samples: number
+  steps: number
+}
+
+export interface EvaluateRequest {
+  parameters: Float32Array
+  samples: Samples
+  signal?: AbortSignal
+}
+
+export interface EvaluationSums {
+  loss: number
+  weight: number
+  correct?: number
+  absoluteError?: number
+  squaredError?: number
+}
+
+export interface EvaluateResult {
+  samples: number
+  sums: EvaluationSums
+  metrics: Partial<Record<Metric, number>>
+}

@@ -1,0 +1,80 @@
+/*
+ * Samples in memory and how batches are cut from them. A batch always has the graph's number of rows: missing
+ * rows are zeros with sample weight 0, which changes neither loss nor gradients. Labels are checked once, so
+ * that a class out of range is an error and not a silent zero loss.
+ */
+import { elementCount, type TrainingManifest } from './manifest.ts'
+
+export interface Samples {
+  /** count × the input's elements a sample, row after row. */
+  x: Float32Array
+  /** count × the label's elements a sample: class numbers (Int32Array) or values (Float32Array). */
+  y: Float32Array | Int32Array
+  count: number
+}
+
+export interface Batch {
+  x: Float32Array
+  y: Float32Array | Int32Array
+  weight: Float32Array
+}
+
+export function checkSamples(samples: Samples, manifest: TrainingManifest): void {
+  const { count, x, y } = samples
+  if (!Number.isInteger(count) || count < 1)
+    throw new RangeError(`samples.count is ${count}, expected at least 1`)
+  checkLength('samples.x', x.length, count * rowSize(manifest.input.shape))
+  checkLength('samples.y', y.length, count * rowSize(manifest.label.shape))
+  const isInteger = y instanceof Int32Array
+  if (isInteger !== (manifest.label.type === 'int32')) {
+    throw new TypeError(`samples.y is a ${y.constructor.name}, expected ${manifest.label.type} labels`)
+  }
+  const { classes } = manifest.label
+  if (classes !== undefined) checkClasses(y, classes)
+}
+
+export function newBatch(manifest: TrainingManifest, batchSize: number): Batch {
+  const labels = batchSize * rowSize(manifest.label.shape)
+  return {
+    x: new Float32Array(batchSize * rowSize(manifest.input.shape)),
+    y: manifest.label.type === 'int32' ? new Int32Array(labels) : new Float32Array(labels),
+    weight: new Float32Array(batchSize),
+  }
+}
+
+/** Copies the samples that `order[from…]` names into the batch; returns how many there were. */
+export function fillBatch(batch: Batch, samples: Samples, order: Uint32Array, from: number): number {
+  const rows = Math.min(batch.weight.length, order.length - from)
+  const xSize = samples.x.length / samples.count
+  const ySize = samples.y.length / samples.count
+  for (let row = 0; row < rows; row++) {
+    const sample = order[from + row] ?? 0
+    batch.x.set(samples.x.subarray(sample * xSize, (sample + 1) * xSize), row * xSize)
+    batch.y.set(samples.y.subarray(sample * ySize, (sample + 1) * ySize), row * ySize)
+  }
+  batch.weight.fill(1, 0, rows).fill(0, rows)
+  batch.x.fill(0, rows * xSize)
+  batch.y.fill(0, rows * ySize)
+  return rows
+}
+
+/** The numbers 0 … count - 1. */
+export function ascending(count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, index) => index)
+}
+
+function rowSize(shape: readonly number[]): number {
+  return elementCount(shape.slice(1))
+}
+
+function checkLength(field: string, length: number, want: number): void {
+  if (length !== want) throw new RangeError(`${field} has ${length} elements, expected ${want}`)
+}
+
+function checkClasses(y: Float32Array | Int32Array, classes: number): void {
+  for (const [index, label] of y.entries()) {
+    if (label < 0 || label >= classes) {
+      throw new RangeError(`samples.y[${index}] is ${label}, expected a class from 0 to ${classes - 1}`)
+    }
+  }
+}

@@ -1,0 +1,157 @@
+/*
+ * Runs a compiled model on this machine. Given the same artefacts, samples, seed and number of threads,
+ * training gives the same bits. Inputs are never modified. The event loop gets a turn between steps, but one
+ * step blocks it: a process that must answer others meanwhile runs this in a worker thread.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+import * as ort from 'onnxruntime-node'
+
+import { batchTensors, parameterTensors, type Tensors } from './feeds.ts'
+import type { Metric, TrainingManifest } from './manifest.ts'
+import { Random } from './random.ts'
+import type {
+  EvaluateRequest,
+  EvaluateResult,
+  EvaluationSums,
+  TrainRequest,
+  TrainResult,
+} from './requests.ts'
+import { ascending, checkSamples, fillBatch, newBatch } from './samples.ts'
+import { TrainingRun } from './training-run.ts'
+
+export interface TrainingArtifacts {
+  trainingStep: Uint8Array
+  evaluation: Uint8Array
+  manifest: TrainingManifest
+}
+
+export interface TrainerOptions {
+  /** Threads within one operator. Results differ in the last bits between numbers of threads. */
+  intraOpNumThreads?: number
+}
+
+const SHUFFLE_STREAM = 0
+
+export class LocalTrainer {
+  readonly manifest: TrainingManifest
+  private readonly training: ort.InferenceSession
+  private readonly evaluation: ort.InferenceSession
+
+  private constructor(
+    manifest: TrainingManifest,
+    training: ort.InferenceSession,
+    evaluation: ort.InferenceSession,
+  ) {
+    this.manifest = manifest
+    this.training = training
+    this.evaluation = evaluation
+  }
+
+  static async load(artifacts: TrainingArtifacts, options: TrainerOptions = {}): Promise<LocalTrainer> {
+    const sessionOptions: ort.InferenceSession.SessionOptions = {
+      intraOpNumThreads: options.intraOpNumThreads ?? 1,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      logSeverityLevel: 3,
+    }
+    const training = await ort.InferenceSession.create(artifacts.trainingStep, sessionOptions)
+    const evaluation = await ort.InferenceSession.create(artifacts.evaluation, sessionOptions)
+    return new LocalTrainer(artifacts.manifest, training, evaluation)
+  }
+
+  async trainEpochs(request: TrainRequest): Promise<TrainResult> {
+    checkTrainRequest(request, this.manifest)
+    const { samples, epochs, seed } = request
+    const run = new TrainingRun(this.manifest, this.training, request)
+    const shuffle = new Random(seed, SHUFFLE_STREAM)
+    const order = ascending(samples.count)
+    const stepsAnEpoch = Math.ceil(samples.count / this.manifest.batchSize)
+    const epochLosses: number[] = []
+    for (let epoch = 1; epoch <= epochs; epoch++) {
+      shuffle.shuffle(order)
+      let lossSum = 0
+      for (let first = 0; first < samples.count; first += this.manifest.batchSize) {
+        const { rows, loss } = await run.step(order, first)
+        lossSum += loss * rows
+        request.onProgress?.({ epoch, epochs, step: run.steps, steps: stepsAnEpoch * epochs, loss })
+        await nextTurn()
+      }
+      epochLosses.push(lossSum / samples.count)
+    }
+    const parameters = run.finish()
+    return {
+      parameters,
+      loss: epochLosses.at(-1) ?? 0,
+      epochLosses,
+      samples: samples.count,
+      steps: run.steps,
+    }
+  }
+
+  async evaluate(request: EvaluateRequest): Promise<EvaluateResult> {
+    const { manifest } = this
+    checkParameters(request.parameters, manifest)
+    checkSamples(request.samples, manifest)
+    const batch = newBatch(manifest, manifest.evaluationBatchSize)
+    const feeds: Tensors = {
+      ...batchTensors(manifest, batch),
+      ...parameterTensors(manifest, request.parameters, 'name'),
+    }
+    const sums: EvaluationSums = { loss: 0, weight: 0 }
+    const order = ascending(request.samples.count)
+    for (let first = 0; first < order.length; first += manifest.evaluationBatchSize) {
+      request.signal?.throwIfAborted()
+      fillBatch(batch, request.samples, order, first)
+      addSums(sums, await this.evaluation.run(feeds), manifest)
+      await nextTurn()
+    }
+    return { samples: request.samples.count, sums, metrics: metricsOf(sums) }
+  }
+
+  /** Frees what ONNX Runtime holds; the trainer is not usable afterwards. */
+  async close(): Promise<void> {
+    await this.training.release()
+    await this.evaluation.release()
+  }
+}
+
+function checkTrainRequest(request: TrainRequest, manifest: TrainingManifest): void {
+  const { epochs, learningRate } = request
+  if (!Number.isInteger(epochs) || epochs < 1)
+    throw new RangeError(`epochs is ${epochs}, expected at least 1`)
+  if (!Number.isFinite(learningRate) || learningRate <= 0) {
+    throw new RangeError(`learningRate is ${learningRate}, expected a number above 0`)
+  }
+  checkParameters(request.parameters, manifest)
+  checkSamples(request.samples, manifest)
+}
+
+function checkParameters(parameters: Float32Array, manifest: TrainingManifest): void {
+  if (parameters.length !== manifest.parameterCount) {
+    throw new RangeError(`parameters has ${parameters.length} elements, expected ${manifest.parameterCount}`)
+  }
+}
+
+function addSums(
+  sums: EvaluationSums,
+  outputs: ort.InferenceSession.ReturnType,
+  manifest: TrainingManifest,
+): void {
+  for (const [key, output] of Object.entries(manifest.evaluation)) {
+    if (output === undefined) continue
+    const sum = key as keyof EvaluationSums
+    sums[sum] = (sums[sum] ?? 0) + Number(outputs[output]?.data[0])
+  }
+}
+
+/** The metrics that follow from sums; sums of several evaluations may be added before. */
+export function metricsOf(sums: EvaluationSums): Partial<Record<Metric, number>> {
+  const { loss, weight, correct, absoluteError, squaredError } = sums
+  return {
+    loss: loss / weight,
+    ...(correct !== undefined && { accuracy: correct / weight }),
+    ...(absoluteError !== undefined && { meanAbsoluteError: absoluteError / weight }),
+    ...(squaredError !== undefined && { meanSquaredError: squaredError / weight }),
+  }
+}
