@@ -91,6 +91,8 @@ export interface KubeClient {
   reviewToken(token: string, audiences: string[]): Promise<TokenReviewStatus>
   /** The same client, whose writes are refused and broken off once the guard is lost. */
   guardedBy(guard: WriteGuard): KubeClient
+  /** The same client with another time-out for each request. */
+  withTimeout(timeoutMs: number): KubeClient
   /** Closes idle connections. */
   close(): void
 }

@@ -64,6 +64,7 @@ function clientOver(context: Context): KubeClient {
     ...readsOf(context),
     ...writesOf(context),
     guardedBy: (guard) => clientOver({ ...context, guard }),
+    withTimeout: (timeoutMs) => clientOver({ ...context, timeoutMs }),
     close: () => {
       context.transport.close()
     },
@@ -122,7 +123,7 @@ function json(value: unknown): { contentType: string; value: unknown } {
   return { contentType: JSON_TYPE, value }
 }
 
-function apply<T extends KubeObject>(
+async function apply<T extends KubeObject>(
   context: Context,
   type: ResourceType<T>,
   object: KubeObject,
@@ -133,11 +134,21 @@ function apply<T extends KubeObject>(
     force: options.force ?? true,
   })
   const verb = options.subresource ? 'apply-status' : 'apply'
-  return write(context, verb, type, {
-    method: 'PATCH',
-    path,
-    body: { contentType: APPLY_TYPE, value: object },
-  })
+  const request = { method: 'PATCH', path, body: { contentType: APPLY_TYPE, value: object } }
+  try {
+    return await write(context, verb, type, request)
+  } catch (error) {
+    throw error instanceof ApiError && isForeignUid(error) ? asConflict(error) : error
+  }
+}
+
+/** The server says "invalid" when an applied uid is not the object's; we mean it as a precondition. */
+function isForeignUid({ status, message }: ApiError): boolean {
+  return status === 422 && /metadata\.uid: Invalid value/.test(message)
+}
+
+function asConflict({ message, cause }: ApiError): ApiError {
+  return new ApiError({ status: 409, reason: 'Conflict', message, cause })
 }
 
 async function listPage<T extends KubeObject>(
@@ -206,7 +217,7 @@ async function deleteObject(
 
 /** The name is taken by another object by now: the one that was meant is gone. */
 function isOtherUid(error: ApiError): boolean {
-  return error.isConflict && error.message.includes('UID in precondition')
+  return error.isConflict && /\bUID in (the )?precondition\b/.test(error.message)
 }
 
 async function reviewToken(context: Context, token: string, audiences: string[]): Promise<TokenReviewStatus> {

@@ -1,6 +1,16 @@
-// Kubernetes Events for people.
+// Kubernetes Events (events.k8s.io/v1) for people. The same thing said again about the same object counts up one
+// Event's series, also across restarts, because its name is made from what it says. Recording never throws, never
+// waits and never grows: what cannot be written is counted and dropped.
 
-import type { ObjectMeta } from './types.ts'
+import { createHash } from 'node:crypto'
+import type { KubeClient } from './api.ts'
+import type { Clock } from './clock.ts'
+import { ApiError, messageOf } from './errors.ts'
+import { microTime } from './lease-record.ts'
+import type { KubeMetrics } from './metrics.ts'
+import { events } from './resources.ts'
+import type { Event } from './resources.ts'
+import type { Logger, ObjectMeta } from './types.ts'
 
 export interface EventSubject {
   apiVersion: string
@@ -14,6 +24,7 @@ export interface EventDraft {
   reason: string
   /** What was done or tried, CamelCase; the reason unless told. */
   action?: string | undefined
+  /** Cut to 1024 bytes. */
   note: string
 }
 
@@ -22,4 +33,168 @@ export interface EventRecorder {
   record(regarding: EventSubject, draft: EventDraft): void
   /** Writes what is pending; resolves when written or given up. */
   flush(): Promise<void>
+}
+
+export interface EventRecorderOptions {
+  client: KubeClient
+  /** Who reports, for example `tributary.dev/operator`, and which of its instances (the pod's name). */
+  controller: string
+  instance: string
+  clock: Clock
+  log: Logger
+  metrics: KubeMetrics
+  /** A repeated Event is written at most this often, counts collected meanwhile; 30 s unless told. */
+  seriesIntervalMs?: number | undefined
+  /** Different Events that may wait for being written; 500 unless told. */
+  maxPending?: number | undefined
+}
+
+const MAX_NOTE_BYTES = 1024
+const MAX_REASON_LENGTH = 128
+const ATTEMPTS = 3
+
+interface Occurrence {
+  event: Event
+  /** Not yet written. */
+  count: number
+  lastAtMs: number
+}
+
+export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
+  return new Recorder(options)
+}
+
+class Recorder implements EventRecorder {
+  readonly #options: EventRecorderOptions
+  readonly #pending = new Map<string, Occurrence>()
+  /** Written a moment ago: a repetition waits for the interval's end. */
+  readonly #resting = new Map<string, () => void>()
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options
+  }
+
+  record(regarding: EventSubject, draft: EventDraft): void {
+    const options = this.#options
+    const event = eventOf(regarding, draft, options)
+    const key = `${event.metadata.namespace ?? ''}/${event.metadata.name}`
+    const waiting = this.#pending.get(key)
+    if (waiting) {
+      waiting.count += 1
+      waiting.lastAtMs = options.clock.now()
+      return
+    }
+    if (this.#pending.size >= (options.maxPending ?? 500)) {
+      this.#drop(event, 'too many events are waiting')
+      return
+    }
+    this.#pending.set(key, { event, count: 1, lastAtMs: options.clock.now() })
+    if (!this.#resting.has(key)) this.#enqueue(key)
+  }
+
+  async flush(): Promise<void> {
+    for (const key of this.#pending.keys()) this.#enqueue(key)
+    await this.#writing
+    for (const cancel of this.#resting.values()) cancel()
+    this.#resting.clear()
+  }
+
+  #enqueue(key: string): void {
+    this.#writing = this.#writing.then(() => this.#write(key))
+  }
+
+  async #write(key: string): Promise<void> {
+    const occurrence = this.#pending.get(key)
+    if (!occurrence) return
+    this.#pending.delete(key)
+    this.#rest(key)
+    try {
+      await writeOccurrence(this.#options.client, occurrence)
+    } catch (error) {
+      this.#drop(occurrence.event, messageOf(error))
+    }
+  }
+
+  #rest(key: string): void {
+    this.#resting.get(key)?.()
+    const cancel = this.#options.clock.after(this.#options.seriesIntervalMs ?? 30_000, () => {
+      this.#resting.delete(key)
+      if (this.#pending.has(key)) this.#enqueue(key)
+    })
+    this.#resting.set(key, cancel)
+  }
+
+  #drop(event: Event, message: string): void {
+    this.#options.metrics.eventsDropped.inc()
+    const { reason, regarding, note } = event
+    this.#options.log.warn({ reason, regarding, note, message }, 'event not recorded')
+  }
+}
+
+function eventOf(regarding: EventSubject, draft: EventDraft, options: EventRecorderOptions): Event {
+  const { name, namespace, uid } = regarding.metadata
+  const note = cutBytes(draft.note, MAX_NOTE_BYTES)
+  const reason = draft.reason.slice(0, MAX_REASON_LENGTH)
+  const said = JSON.stringify([regarding.kind, uid, draft.type, reason, note, options.controller])
+  const digest = createHash('sha256').update(said).digest('hex').slice(0, 16)
+  return {
+    apiVersion: events.apiVersion,
+    kind: events.kind,
+    // Events of objects without a namespace live in `default`, where `kubectl describe` looks for them.
+    metadata: { name: `${name.slice(0, 200)}.${digest}`, namespace: namespace ?? 'default' },
+    eventTime: microTime(options.clock.now()),
+    reportingController: options.controller,
+    reportingInstance: options.instance.slice(0, 128),
+    action: draft.action ?? reason,
+    reason,
+    type: draft.type,
+    note,
+    regarding: { apiVersion: regarding.apiVersion, kind: regarding.kind, namespace, name, uid },
+  }
+}
+
+/** Creates the Event, or counts up the one that says the same; it may expire in between, hence the attempts. */
+async function writeOccurrence(client: KubeClient, occurrence: Occurrence): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await createOrCount(client, occurrence)
+      return
+    } catch (error) {
+      const raced = error instanceof ApiError && (error.isConflict || error.isNotFound)
+      if (!raced || attempt === ATTEMPTS) throw error
+    }
+  }
+}
+
+async function createOrCount(client: KubeClient, { event, count, lastAtMs }: Occurrence): Promise<void> {
+  const lastObservedTime = microTime(lastAtMs)
+  const existing = await createOrGet(
+    client,
+    count > 1 ? { ...event, series: { count, lastObservedTime } } : event,
+  )
+  if (!existing) return
+  const series = { count: (existing.series?.count ?? 1) + count, lastObservedTime }
+  const { name, namespace, resourceVersion } = existing.metadata
+  await client.mergePatch(events, { name, namespace }, { metadata: { resourceVersion }, series })
+}
+
+async function createOrGet(client: KubeClient, event: Event): Promise<Event | undefined> {
+  try {
+    await client.create(events, event)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error
+    const existing = await client.get(events, event.metadata)
+    if (!existing) throw error
+    return existing
+  }
+}
+
+/** Cuts at a character's end, marking the cut. */
+function cutBytes(text: string, maxBytes: number): string {
+  if (Buffer.byteLength(text) <= maxBytes) return text
+  const room = maxBytes - Buffer.byteLength('…')
+  const bytes = Buffer.from(text).subarray(0, room)
+  return `${bytes.toString('utf8').replace(/\uFFFD+$/, '')}…`
 }

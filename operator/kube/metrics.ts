@@ -8,7 +8,9 @@ export interface KubeMetrics {
   reconciles: Counter<'controller' | 'result'>
   reconcileErrors: Counter<'controller'>
   reconcileSeconds: Histogram<'controller'>
-  queueDepth: Gauge<'controller'>
+  /** Reads the depth whenever the metrics are collected. */
+  trackQueue(controller: string, depth: () => number): void
+  untrackQueue(controller: string): void
   watchRestarts: Counter<'resource' | 'reason'>
   cacheObjects: Gauge<'resource'>
   eventsDropped: Counter
@@ -20,6 +22,7 @@ const RECONCILE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 export function createKubeMetrics(registry: Registry): KubeMetrics {
   const registers = [registry]
   return {
+    ...queueDepth(registry),
     requests: new Counter({
       name: 'tributary_kube_requests_total',
       help: 'Requests to the Kubernetes API by verb, resource and HTTP status (0: no answer).',
@@ -45,12 +48,6 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
       buckets: RECONCILE_BUCKETS,
       registers,
     }),
-    queueDepth: new Gauge({
-      name: 'tributary_queue_depth',
-      help: 'Keys that are ready and wait for a worker.',
-      labelNames: ['controller'],
-      registers,
-    }),
     watchRestarts: new Counter({
       name: 'tributary_watch_restarts_total',
       help: 'Times a list or watch had to be taken up again, by resource and reason; planned ends not counted.',
@@ -73,5 +70,27 @@ export function createKubeMetrics(registry: Registry): KubeMetrics {
       help: '1 while this process holds the lease.',
       registers,
     }),
+  }
+}
+
+function queueDepth(registry: Registry): Pick<KubeMetrics, 'trackQueue' | 'untrackQueue'> {
+  const depths = new Map<string, () => number>()
+  const gauge = new Gauge({
+    name: 'tributary_queue_depth',
+    help: 'Keys that are ready and wait for a worker.',
+    labelNames: ['controller'],
+    registers: [registry],
+    collect() {
+      for (const [controller, depth] of depths) this.set({ controller }, depth())
+    },
+  })
+  return {
+    trackQueue: (controller, depth) => {
+      depths.set(controller, depth)
+    },
+    untrackQueue: (controller) => {
+      depths.delete(controller)
+      gauge.remove({ controller })
+    },
   }
 }

@@ -89,6 +89,8 @@ export interface PodSpec {
   restartPolicy?: 'Always' | 'OnFailure' | 'Never' | undefined
   serviceAccountName?: string | undefined
   automountServiceAccountToken?: boolean | undefined
+  dnsPolicy?: string | undefined
+  imagePullSecrets?: { name: string }[] | undefined
   enableServiceLinks?: boolean | undefined
   nodeName?: string | undefined
   nodeSelector?: Record<string, string> | undefined
@@ -144,6 +146,8 @@ export interface Secret extends KubeObject {
 
 export interface ConfigMap extends KubeObject {
   data?: Record<string, string> | undefined
+  /** Base64. */
+  binaryData?: Record<string, string> | undefined
 }
 
 export interface Namespace extends KubeObject {

@@ -73,14 +73,12 @@ async function bounded<T>(
   if (request.signal?.aborted) throw abortError(request)
   const controller = new AbortController()
   const onAbort = (): void => {
-    controller.abort()
+    controller.abort(abortError(request))
   }
   const release = (): void => request.signal?.removeEventListener('abort', onAbort)
   request.signal?.addEventListener('abort', onAbort, { once: true })
-  let timedOut = false
   const timer = setTimeout(() => {
-    timedOut = true
-    controller.abort()
+    controller.abort(timeoutError(request))
   }, request.timeoutMs)
   try {
     return {
@@ -90,8 +88,8 @@ async function bounded<T>(
   } catch (error) {
     release()
     controller.abort()
-    if (timedOut) throw timeoutError(request)
-    if (request.signal?.aborted) throw abortError(request)
+    // Whatever came of breaking it off, the reason for that is what the caller wants to know.
+    if (controller.signal.reason instanceof ApiError) throw controller.signal.reason
     throw error instanceof ApiError ? error : connectionError(request, error)
   } finally {
     clearTimeout(timer)
