@@ -92,7 +92,7 @@ export async function writePair(folder: string, name: string, pair: PemPair): Pr
 }
 
 // Who did what, without bodies: enough to count requests by user agent, verb and resource.
-const auditPolicy = stringify({
+export const auditPolicy = stringify({
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
   omitStages: ['RequestReceived'],
