@@ -94,7 +94,7 @@ export default {
   forbidden: rules,
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)(\\.tributary|dist)/' },
+    exclude: { path: '^(\\.tributary|dist)/' },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {
       exportsFields: ['exports'],

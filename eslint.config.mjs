@@ -100,7 +100,12 @@ export default defineConfig(
   },
   {
     files: ['**/decide.ts', '**/act.ts'],
-    rules: { '@typescript-eslint/switch-exhaustiveness-check': 'error' },
+    rules: {
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: false },
+      ],
+    },
   },
   { files: ENTRIES, rules: { 'no-restricted-syntax': 'off' } },
   { files: ['e2e/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'], rules: { 'no-restricted-syntax': 'off' } },
