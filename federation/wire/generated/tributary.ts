@@ -510,7 +510,7 @@ export interface RoundState {
   parametersDigest: string;
   /** sample-weighted mean of the participants' local loss */
   trainingLoss: number;
-  /** nodes of this attempt */
+  /** nodes of this attempt; only in CampaignState.current */
   participants: string[];
 }
 

@@ -1,0 +1,100 @@
+// Serves content-addressed bytes: GET with an open range, so that a download goes on where it stopped.
+// Who may read what follows from identity: agents the published models, training pods what their campaign names.
+import { createReadStream } from 'node:fs'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ServerResponse } from 'node:http'
+import { HubError } from './errors.ts'
+import { requireMethod, type Exchange } from './http.ts'
+import type { HubMetrics } from './metrics.ts'
+import type { ReviewedIdentity } from './options.ts'
+import type { BlobStore } from './store/blobs.ts'
+
+export interface BlobServerContext {
+  readonly blobs: BlobStore
+  readonly metrics: HubMetrics
+  readonly mayRead: (identity: ReviewedIdentity, digest: string) => boolean
+  readonly idleMs: number
+}
+
+export class BlobServer {
+  readonly #context: BlobServerContext
+
+  constructor(context: BlobServerContext) {
+    this.#context = context
+  }
+
+  async serve(exchange: Exchange, identity: ReviewedIdentity, digest: string): Promise<void> {
+    const method = requireMethod(exchange, ['GET', 'HEAD'])
+    // A blob that may not be read looks like one that is not there.
+    const size = this.#context.mayRead(identity, digest) ? await this.#context.blobs.size(digest) : undefined
+    if (size === undefined) throw new HubError('missing', 'UnknownBlob', `there is no blob ${digest}`)
+    const { request, response } = exchange
+    const start = startOf(request.headers.range, size)
+    const headers: Record<string, string | number> = {
+      'content-type': 'application/octet-stream',
+      'content-length': size - (start ?? 0),
+      'accept-ranges': 'bytes',
+      etag: `"${digest}"`,
+      'cache-control': 'private, immutable, max-age=31536000',
+    }
+    if (start !== undefined) headers['content-range'] = `bytes ${start}-${size - 1}/${size}`
+    response.writeHead(start === undefined ? 200 : 206, headers)
+    if (method === 'HEAD' || size === 0) {
+      response.end()
+      return
+    }
+    await this.#send(
+      createReadStream(this.#context.blobs.path(digest), { start: start ?? 0, highWaterMark: 256 * 1024 }),
+      response,
+    )
+  }
+
+  async #send(file: Readable, response: ServerResponse): Promise<void> {
+    const sent = this.#context.metrics.bytesSent
+    const idle = new IdleTimer(this.#context.idleMs, () =>
+      file.destroy(new Error('the client stopped reading')),
+    )
+    file.on('data', (piece: Buffer) => {
+      idle.touch()
+      sent.inc(piece.byteLength)
+    })
+    file.pause()
+    try {
+      await pipeline(file, response)
+    } catch {
+      // The client went away or stood still; it will ask for the rest.
+      response.destroy()
+    } finally {
+      idle.stop()
+    }
+  }
+}
+
+/** Calls back when nothing happened for a while. */
+export class IdleTimer {
+  readonly #timer: NodeJS.Timeout
+
+  constructor(ms: number, onIdle: () => void) {
+    this.#timer = setTimeout(onIdle, ms)
+  }
+
+  touch(): void {
+    this.#timer.refresh()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+/** First byte wanted; undefined when all are. Only `bytes=N-` is understood, other forms get the whole (RFC 9110 §14.2). */
+export function startOf(range: string | undefined, size: number): number | undefined {
+  const match = /^bytes=([0-9]{1,15})-$/.exec(range ?? '')
+  if (!match) return undefined
+  const start = Number(match[1])
+  if (start < size) return start
+  throw new HubError('range', 'RangeNotSatisfiable', `byte ${start} is beyond the last of ${size}`, {
+    'content-range': `bytes */${size}`,
+  })
+}

@@ -1,0 +1,32 @@
+// What the hub needs from the training compiler (federation/training), as an interface so that the heavy work runs
+// in a thread of its own (compiler-thread.ts) and tests can do without it.
+import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
+
+export interface CompiledTraining {
+  readonly manifest: Uint8Array
+  readonly trainingStep: Uint8Array
+  readonly evaluation: Uint8Array
+  /** The model's own parameters: float32, little-endian, in the manifest's order. */
+  readonly parameters: Uint8Array
+}
+
+export interface ModelCompiler {
+  /** Reads a model and checks that it can be trained. Rejects with ModelRefused. */
+  admit(model: Uint8Array): Promise<{ readonly parameterCount: number }>
+  /** Compiles the graphs of a campaign. Rejects with ModelRefused. */
+  compile(model: Uint8Array, plan: TrainingPlan): Promise<CompiledTraining>
+  /** Puts new parameters into the model; the result is a self-contained .onnx file. */
+  publish(model: Uint8Array, parameters: Uint8Array): Promise<Uint8Array>
+  close(): Promise<void>
+}
+
+/** The model, not the machine, is the reason: trying again will not help. */
+export class ModelRefused extends Error {
+  override name = 'ModelRefused'
+  readonly reason: string
+
+  constructor(reason: string, message: string) {
+    super(message)
+    this.reason = reason
+  }
+}

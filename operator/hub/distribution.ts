@@ -1,0 +1,121 @@
+// The agents' streams: what each node should serve, at once and after each change; what each has loaded is reported
+// back. The node is the one that the agent's token names.
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { AgentReport, DesiredModels, DistributionServer } from '#federation/wire/generated/tributary.ts'
+import { HubError } from './errors.ts'
+import { authorizationOf, endWithError, logUnexpected, type CallContext } from './grpc.ts'
+import { requireNode, requireUser } from './identity.ts'
+import type { HubMetrics } from './metrics.ts'
+import type { Models } from './models.ts'
+
+export interface DistributionContext extends CallContext {
+  readonly models: Models
+  readonly metrics: HubMetrics
+  readonly agentUsername: string
+  readonly agents: Agents
+}
+
+type Call = ServerDuplexStream<AgentReport, DesiredModels>
+
+const MAXIMUM_MODELS = 256
+const MAXIMUM_TEXT = 1024
+
+/** The streams that are open, by node. */
+export class Agents {
+  readonly #streams = new Map<string, AgentStream>()
+
+  /** Sends every agent what it should serve where that has changed. */
+  refresh(): void {
+    for (const stream of this.#streams.values()) stream.send()
+  }
+
+  add(node: string, stream: AgentStream): void {
+    this.#streams.set(node, stream)
+  }
+
+  /** Returns false when a newer stream of the node has taken its place. */
+  remove(node: string, stream: AgentStream): boolean {
+    return this.#streams.get(node) === stream && this.#streams.delete(node)
+  }
+
+  isConnected(node: string): boolean {
+    return this.#streams.has(node)
+  }
+}
+
+export function distributionService(context: DistributionContext): DistributionServer {
+  return {
+    follow: (call) => {
+      call.on('error', () => undefined)
+      converse(context, call).catch((error: unknown) => {
+        logUnexpected(context.logger, error, call.getPath())
+        endWithError(call, error)
+      })
+    },
+  }
+}
+
+async function converse(context: DistributionContext, call: Call): Promise<void> {
+  const identity = await context.identities.identify(authorizationOf(call.metadata))
+  requireUser(identity, context.agentUsername)
+  if (call.cancelled) return
+  const stream = new AgentStream(context, call, requireNode(identity))
+  try {
+    for await (const report of call as AsyncIterable<AgentReport>) await stream.receive(report)
+  } catch (error) {
+    if (!call.cancelled) throw error
+  } finally {
+    stream.close()
+  }
+  call.end()
+}
+
+class AgentStream {
+  readonly #context: DistributionContext
+  readonly #call: Call
+  readonly #node: string
+  #sent = ''
+  #closed = false
+
+  constructor(context: DistributionContext, call: Call, node: string) {
+    this.#context = context
+    this.#call = call
+    this.#node = node
+    context.agents.add(node, this)
+    context.metrics.streams.inc({ service: 'Distribution' })
+    context.models.setConnected(node, true)
+    call.once('close', () => this.close())
+    this.send()
+  }
+
+  async receive(report: AgentReport): Promise<void> {
+    if (report.models.length > MAXIMUM_MODELS) {
+      throw new HubError('invalid', 'ReportTooLarge', `a report names at most ${MAXIMUM_MODELS} models`)
+    }
+    const models = report.models.map((model) => ({
+      ...model,
+      failureReason: model.failureReason.slice(0, MAXIMUM_TEXT),
+      failureMessage: model.failureMessage.slice(0, MAXIMUM_TEXT),
+    }))
+    await this.#context.models.report(this.#node, models)
+    // A node may have begun to serve a model since its stream opened.
+    this.#context.models.setConnected(this.#node, true)
+  }
+
+  /** Sends what the node should serve unless it is what was sent last. */
+  send(): void {
+    if (this.#closed || this.#call.cancelled) return
+    const models = this.#context.models.desired(this.#node)
+    const text = JSON.stringify(models)
+    if (text === this.#sent) return
+    this.#sent = text
+    this.#call.write({ models })
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#context.metrics.streams.dec({ service: 'Distribution' })
+    if (this.#context.agents.remove(this.#node, this)) this.#context.models.setConnected(this.#node, false)
+  }
+}

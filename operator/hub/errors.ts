@@ -1,0 +1,52 @@
+// Errors that a caller is meant to see, each with one kind that both gRPC and HTTP have a code for. Anything else
+// that is thrown is the hub's own trouble: logged here, and told to the caller without its details.
+import { status } from '@grpc/grpc-js'
+
+const CODES = {
+  invalid: { grpc: status.INVALID_ARGUMENT, http: 400 },
+  unauthenticated: { grpc: status.UNAUTHENTICATED, http: 401 },
+  forbidden: { grpc: status.PERMISSION_DENIED, http: 403 },
+  missing: { grpc: status.NOT_FOUND, http: 404 },
+  conflict: { grpc: status.FAILED_PRECONDITION, http: 409 },
+  gone: { grpc: status.FAILED_PRECONDITION, http: 410 },
+  tooLarge: { grpc: status.RESOURCE_EXHAUSTED, http: 413 },
+  range: { grpc: status.OUT_OF_RANGE, http: 416 },
+  refused: { grpc: status.FAILED_PRECONDITION, http: 422 },
+  unavailable: { grpc: status.UNAVAILABLE, http: 503 },
+  diskFull: { grpc: status.RESOURCE_EXHAUSTED, http: 507 },
+} as const
+
+export type ErrorKind = keyof typeof CODES
+
+export class HubError extends Error {
+  override name = 'HubError'
+  readonly kind: ErrorKind
+  /** CamelCase, for programs. */
+  readonly reason: string
+  /** HTTP headers that belong to the answer. */
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(kind: ErrorKind, reason: string, detail: string, headers: Record<string, string> = {}) {
+    super(detail)
+    this.kind = kind
+    this.reason = reason
+    this.headers = headers
+  }
+
+  get grpcCode(): status {
+    return CODES[this.kind].grpc
+  }
+
+  get httpStatus(): number {
+    return CODES[this.kind].http
+  }
+}
+
+/** What the caller is told about any error. */
+export function toHubError(error: unknown): HubError {
+  if (error instanceof HubError) return error
+  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
+    return new HubError('diskFull', 'DiskFull', "the hub's volume is full")
+  }
+  return new HubError('unavailable', 'InternalError', 'the hub could not do this; its log says why')
+}

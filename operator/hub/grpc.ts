@@ -1,0 +1,60 @@
+// What the three gRPC services share: finding out who calls, and answering errors with the right status.
+import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
+import type { Logger } from 'pino'
+import { HubError, toHubError } from './errors.ts'
+import type { Identities } from './identity.ts'
+import type { ReviewedIdentity } from './options.ts'
+
+/** Name of the trailer that carries the machine-readable reason. */
+const REASON = 'tributary-reason'
+
+export function authorizationOf(metadata: Metadata): string | undefined {
+  const value = metadata.get('authorization')[0]
+  return typeof value === 'string' ? value : undefined
+}
+
+export function toServiceError(error: unknown): Partial<ServiceError> {
+  const shown = toHubError(error)
+  const metadata = new Metadata()
+  metadata.set(REASON, shown.reason)
+  return { code: shown.grpcCode, details: shown.message, metadata }
+}
+
+export interface CallContext {
+  readonly identities: Identities
+  readonly logger: Logger
+}
+
+/** A unary method whose handler is an async function of identity and request. */
+export function unary<Request, Response>(
+  { identities, logger }: CallContext,
+  handler: (request: Request, identity: ReviewedIdentity) => Promise<Response>,
+): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+  return (call, callback) => {
+    const answer = async (): Promise<Response> =>
+      handler(call.request, await identities.identify(authorizationOf(call.metadata)))
+    answer().then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        logUnexpected(logger, error, call.getPath())
+        callback(toServiceError(error))
+      },
+    )
+  }
+}
+
+export function logUnexpected(logger: Logger, error: unknown, path: string): void {
+  if (!(error instanceof HubError)) logger.error({ err: error, path }, 'call failed')
+}
+
+interface WritableStream {
+  readonly destroyed: boolean
+  emit(event: 'error', error: Partial<ServiceError>): boolean
+}
+
+/** Ends a stream with an error status. */
+export function endWithError(call: WritableStream, error: unknown): void {
+  if (!call.destroyed) call.emit('error', toServiceError(error))
+}
+
+export { status }

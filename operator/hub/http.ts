@@ -1,0 +1,77 @@
+// The HTTP half of the hub's port: finds the route, and turns every error into application/problem+json.
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import type { Logger } from 'pino'
+import { HubError, toHubError } from './errors.ts'
+
+export interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+export interface UpdateKey {
+  readonly campaign: string
+  readonly round: number
+  readonly participant: string
+}
+
+export interface Routes {
+  blob(exchange: Exchange, digest: string): Promise<void>
+  update(exchange: Exchange, key: UpdateKey): Promise<void>
+}
+
+const BLOB = /^\/v1alpha1\/blobs\/sha256\/([0-9a-f]{64})$/
+const UPDATE = /^\/v1alpha1\/campaigns\/([^/]{1,256})\/rounds\/([1-9][0-9]{0,8})\/updates\/([^/]{1,1024})$/
+
+export function httpListener(routes: Routes, logger: Logger): RequestListener {
+  return (request, response) => {
+    const exchange = { request, response }
+    // A client that goes away is told nothing; whoever reads or writes the body sees it too.
+    request.on('error', () => undefined)
+    response.on('error', () => undefined)
+    route(routes, exchange).catch((error: unknown) => {
+      if (!(error instanceof HubError)) logger.error({ err: error, method: request.method }, 'request failed')
+      sendProblem(exchange, toHubError(error))
+    })
+  }
+}
+
+async function route(routes: Routes, exchange: Exchange): Promise<void> {
+  const path = exchange.request.url ?? ''
+  const blob = BLOB.exec(path)
+  if (blob?.[1]) return routes.blob(exchange, `sha256:${blob[1]}`)
+  const update = UPDATE.exec(path)
+  if (update?.[1] && update[2] && update[3]) {
+    const [campaign, participant] = [decode(update[1]), decode(update[3])]
+    return routes.update(exchange, { campaign, round: Number(update[2]), participant })
+  }
+  throw new HubError('missing', 'UnknownPath', `there is nothing at ${path.slice(0, 200)}`)
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw new HubError('missing', 'UnknownPath', 'the path is not validly percent-encoded')
+  }
+}
+
+export function sendProblem({ request, response }: Exchange, error: HubError): void {
+  if (response.destroyed) return
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  // The rest of the body is read and dropped (it is bounded), else the client may never see the answer.
+  request.resume()
+  const status = error.httpStatus
+  const body = JSON.stringify({ title: error.reason, detail: error.message, status })
+  const challenge = status === 401 ? { 'www-authenticate': 'Bearer' } : {}
+  response.writeHead(status, { ...error.headers, ...challenge, 'content-type': 'application/problem+json' })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+export function requireMethod({ request }: Exchange, allowed: readonly string[]): string {
+  const method = request.method ?? ''
+  if (allowed.includes(method)) return method
+  throw new HubError('invalid', 'MethodNotAllowed', `${method} is not one of ${allowed.join(', ')}`)
+}

@@ -1,0 +1,199 @@
+// The hub: reads what its volume holds, goes on with every campaign from there, and serves training pods, agents and
+// the operator on one TLS port. It never writes a Kubernetes object and reaches nothing but what it is given.
+import { HubError } from './errors.ts'
+import { BlobServer } from './blob-server.ts'
+import { Changes } from './changes.ts'
+import { changeOfCampaign, changeOfModel, controlService } from './control.ts'
+import { Agents, distributionService } from './distribution.ts'
+import { startHealthServer } from './health.ts'
+import { httpListener, type Routes } from './http.ts'
+import { Identities, requireParticipant } from './identity.ts'
+import { hubMetrics, type HubMetrics } from './metrics.ts'
+import { Models } from './models.ts'
+import type { HubOptions, ReviewedIdentity, RunningHub } from './options.ts'
+import { participationService } from './participation.ts'
+import type { Campaign } from './rounds/campaign.ts'
+import { Campaigns } from './rounds/campaigns.ts'
+import { phaseOf } from './rounds/decide.ts'
+import { startMuxServer, type MuxServer } from './server.ts'
+import { BlobStore } from './store/blobs.ts'
+import { makeDirectory, removeTemporaryFiles } from './store/files.ts'
+import { Uploads } from './uploads.ts'
+import {
+  ControlService,
+  DistributionService,
+  ParticipationService,
+} from '#federation/wire/generated/tributary.ts'
+
+const DEFAULT_KEEPALIVE_MS = 14_000
+const DEFAULT_IDLE_MS = 30_000
+const ALL_ADDRESSES = '::'
+
+export async function runHub(options: HubOptions): Promise<RunningHub> {
+  const hub = await Hub.open(options)
+  let ready = false
+  const host = options.host ?? ALL_ADDRESSES
+  const health = await startHealthServer(options.registry, () => ready, { host, port: options.healthPort })
+  const server = await hub.listen(host)
+  ready = true
+  options.logger.info({ port: server.port, healthPort: health.port }, 'hub is serving')
+  return {
+    port: server.port,
+    healthPort: health.port,
+    close: async () => {
+      ready = false
+      await hub.stop()
+      await server.close()
+      await health.close()
+    },
+  }
+}
+
+class Hub {
+  readonly #options: HubOptions
+  readonly #blobs: BlobStore
+  readonly #changes = new Changes()
+  readonly #agents = new Agents()
+  readonly #identities: Identities
+  readonly #metrics: HubMetrics
+  readonly #models: Models
+  readonly #campaigns: Campaigns
+
+  static async open(options: HubOptions): Promise<Hub> {
+    await makeDirectory(options.directory)
+    await removeTemporaryFiles(options.directory)
+    const hub = new Hub(options)
+    await hub.#blobs.open()
+    await hub.#models.load()
+    await hub.#campaigns.load()
+    hub.#sweep()
+    return hub
+  }
+
+  private constructor(options: HubOptions) {
+    const { directory, reviewToken, clock, registry, logger, compiler } = options
+    this.#options = options
+    this.#blobs = new BlobStore(directory)
+    this.#identities = new Identities(reviewToken, clock)
+    this.#metrics = hubMetrics(registry, () => countPhases(this.#campaigns.all()))
+    const sweep = (): void => this.#sweep()
+    this.#models = new Models(directory, {
+      blobs: this.#blobs,
+      source: options.modelSource,
+      compiler,
+      signingKey: options.signingKey,
+      clock,
+      logger,
+      sweep,
+      onChange: (model) => {
+        this.#changes.notify(changeOfModel(model))
+        this.#agents.refresh()
+        this.#campaigns.modelChanged(model.plan.uid)
+      },
+    })
+    const latestVersion = (uid: string): { version: number; digest: string } | undefined =>
+      this.#models.latestVersion(uid)
+    this.#campaigns = new Campaigns(
+      directory,
+      { blobs: this.#blobs, compiler, clock, logger, metrics: this.#metrics, latestVersion, sweep },
+      (campaign) => this.#changes.notify(changeOfCampaign(campaign)),
+    )
+  }
+
+  async listen(host: string): Promise<MuxServer> {
+    const { tls, port, keepaliveMs, logger } = this.#options
+    return startMuxServer({
+      ...tls,
+      host,
+      port,
+      keepaliveMs: keepaliveMs ?? DEFAULT_KEEPALIVE_MS,
+      services: this.#services(),
+      onRequest: httpListener(this.#routes(), logger),
+      onConnectionError: (error) => logger.debug({ err: error }, 'connection failed'),
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#changes.stop()
+    await this.#campaigns.stop()
+    await this.#models.stop()
+  }
+
+  #services(): {
+    definition: typeof ControlService | typeof DistributionService | typeof ParticipationService
+    implementation:
+      | ReturnType<typeof controlService>
+      | ReturnType<typeof distributionService>
+      | ReturnType<typeof participationService>
+  }[] {
+    const { clock, logger, operatorUsername, agentUsername } = this.#options
+    const shared = { identities: this.#identities, logger, metrics: this.#metrics, clock }
+    const [models, campaigns] = [this.#models, this.#campaigns]
+    const control = { ...shared, models, campaigns, changes: this.#changes, operatorUsername }
+    const distribution = { ...shared, models, agentUsername, agents: this.#agents }
+    return [
+      { definition: ControlService, implementation: controlService(control) },
+      { definition: DistributionService, implementation: distributionService(distribution) },
+      { definition: ParticipationService, implementation: participationService({ ...shared, campaigns }) },
+    ]
+  }
+
+  #routes(): Routes {
+    const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS
+    const shared = { metrics: this.#metrics, idleMs }
+    const mayRead = (identity: ReviewedIdentity, digest: string): boolean => this.#mayRead(identity, digest)
+    const blobs = new BlobServer({ ...shared, blobs: this.#blobs, mayRead })
+    const campaign = (uid: string): Campaign | undefined => this.#campaigns.get(uid)
+    const uploads = new Uploads({ ...shared, campaign, clock: this.#options.clock })
+    const identify = async (authorization: string | undefined): Promise<ReviewedIdentity> =>
+      this.#identities.identify(authorization)
+    return {
+      blob: async (exchange, digest) =>
+        blobs.serve(exchange, await identify(exchange.request.headers.authorization), digest),
+      update: async (exchange, key) =>
+        uploads.serve(exchange, await identify(exchange.request.headers.authorization), key),
+    }
+  }
+
+  #mayRead(identity: ReviewedIdentity, digest: string): boolean {
+    const { operatorUsername, agentUsername } = this.#options
+    if (identity.username === operatorUsername) return true
+    if (identity.username === agentUsername) {
+      return this.#models.all().some((model) => model.referencedBlobs().includes(digest))
+    }
+    return this.#campaigns
+      .all()
+      .some((campaign) => takesPart(identity, campaign) && campaign.referencedBlobs().includes(digest))
+  }
+
+  #sweep(): void {
+    this.#blobs.sweep(
+      () =>
+        new Set([
+          ...this.#models.all().flatMap((model) => model.referencedBlobs()),
+          ...this.#campaigns.all().flatMap((campaign) => campaign.referencedBlobs()),
+        ]),
+    )
+  }
+}
+
+function takesPart(identity: ReviewedIdentity, campaign: Campaign): boolean {
+  try {
+    requireParticipant(identity, campaign)
+    return true
+  } catch (error) {
+    if (error instanceof HubError) return false
+    throw error
+  }
+}
+
+function countPhases(campaigns: readonly Campaign[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const campaign of campaigns) {
+    const round = campaign.current
+    if (!round) continue
+    const phase = phaseOf(campaign.facts(round, 0))
+    counts.set(phase, (counts.get(phase) ?? 0) + 1)
+  }
+  return counts
+}

@@ -1,0 +1,61 @@
+// What the hub is given from outside: nothing here reads the environment, the wall clock or chance by itself.
+import type { KeyObject } from 'node:crypto'
+import type { Logger } from 'pino'
+import type { Registry } from 'prom-client'
+import type { ModelCompiler } from './compiler.ts'
+import type { ModelSource } from './model-source.ts'
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number
+}
+
+/** Who a token was issued to, as TokenReview says for our audience. */
+export interface ReviewedIdentity {
+  /** `system:serviceaccount:<namespace>:<name>` */
+  readonly username: string
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly podName: string | undefined
+  readonly podUid: string | undefined
+  readonly nodeName: string | undefined
+}
+
+/** Resolves to undefined when the token is not valid; rejects when that cannot be found out now. */
+export type TokenReviewer = (token: string) => Promise<ReviewedIdentity | undefined>
+
+export interface HubOptions {
+  /** Folder on the hub's volume; everything durable lies below it. */
+  readonly directory: string
+  /** PEM. */
+  readonly tls: { readonly key: string; readonly certificate: string }
+  /** Ed25519 private key that signs published versions. */
+  readonly signingKey: KeyObject
+  readonly reviewToken: TokenReviewer
+  /** User name that may call Control, such as `system:serviceaccount:tributary-system:tributary-operator`. */
+  readonly operatorUsername: string
+  /** User name that may call Distribution, such as `system:serviceaccount:tributary-system:tributary-agent`. */
+  readonly agentUsername: string
+  readonly modelSource: ModelSource
+  readonly compiler: ModelCompiler
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly registry: Registry
+  /** 0 takes any free port. */
+  readonly port: number
+  readonly healthPort: number
+  /** Address to listen on; all by default. */
+  readonly host?: string
+  /** How often a connection is asked for a sign of life; two missed signs in a row end it. Default 15 s. */
+  readonly keepaliveMs?: number
+  /** How long an upload or download may stand still. Default 30 s. */
+  readonly idleMs?: number
+}
+
+export interface RunningHub {
+  /** The port of gRPC and bytes. */
+  readonly port: number
+  /** The port of health and metrics. */
+  readonly healthPort: number
+  close(): Promise<void>
+}

@@ -1,0 +1,222 @@
+// The training pods' streams. A pod says which campaign it belongs to and is told what to do, at once and whenever it
+// changes; what it reports is checked against its identity and the round before it counts.
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type {
+  Assignment,
+  EvaluationResult,
+  ParticipantFailure,
+  ParticipantHello,
+  ParticipantMessage,
+  ParticipationServer,
+} from '#federation/wire/generated/tributary.ts'
+import { HubError } from './errors.ts'
+import { authorizationOf, endWithError, logUnexpected, type CallContext } from './grpc.ts'
+import { requireParticipant } from './identity.ts'
+import type { HubMetrics } from './metrics.ts'
+import type { Clock, ReviewedIdentity } from './options.ts'
+import { assignmentFor } from './rounds/assignment.ts'
+import type { Campaign } from './rounds/campaign.ts'
+import type { Campaigns } from './rounds/campaigns.ts'
+
+export interface ParticipationContext extends CallContext {
+  readonly campaigns: Campaigns
+  readonly clock: Clock
+  readonly metrics: HubMetrics
+}
+
+type Call = ServerDuplexStream<ParticipantMessage, Assignment>
+
+const MAXIMUM_METRICS = 32
+const MAXIMUM_REASON = 64
+const MAXIMUM_MESSAGE = 1024
+const MAXIMUM_SAMPLES = 1e12
+const HELLO_TIMEOUT_MS = 10_000
+
+export function participationService(context: ParticipationContext): ParticipationServer {
+  return {
+    participate: (call) => {
+      const fail = (error: unknown): void => {
+        logUnexpected(context.logger, error, call.getPath())
+        endWithError(call, error)
+      }
+      // The stream's first error listener: without one, a broken connection would end the process.
+      call.on('error', () => undefined)
+      converse(context, call).catch(fail)
+    },
+  }
+}
+
+async function converse(context: ParticipationContext, call: Call): Promise<void> {
+  const identity = await context.identities.identify(authorizationOf(call.metadata))
+  let session: ParticipantSession | undefined
+  const tooLate = setTimeout(() => {
+    endWithError(
+      call,
+      new HubError('invalid', 'HelloMissing', 'the first message must be a hello, within 10 s'),
+    )
+  }, HELLO_TIMEOUT_MS)
+  call.once('close', () => clearTimeout(tooLate))
+  try {
+    for await (const message of call as AsyncIterable<ParticipantMessage>) {
+      clearTimeout(tooLate)
+      if (session) await session.receive(message)
+      else session = ParticipantSession.open(context, call, identity, helloOf(message))
+    }
+  } catch (error) {
+    if (!call.cancelled) throw error
+  } finally {
+    clearTimeout(tooLate)
+    session?.close()
+  }
+  call.end()
+}
+
+function helloOf({ kind }: ParticipantMessage): ParticipantHello {
+  if (kind?.$case === 'hello') return kind.value
+  throw new HubError(
+    'invalid',
+    'HelloMissing',
+    `the first message must be a hello, not ${kind?.$case ?? 'empty'}`,
+  )
+}
+
+class ParticipantSession {
+  readonly #context: ParticipationContext
+  readonly #call: Call
+  readonly #identity: ReviewedIdentity
+  readonly #campaign: Campaign
+  readonly #node: string
+  readonly #stopObserving: () => void
+  #sent = ''
+  #closed = false
+
+  static open(
+    context: ParticipationContext,
+    call: Call,
+    identity: ReviewedIdentity,
+    hello: ParticipantHello,
+  ): ParticipantSession {
+    const campaign = context.campaigns.get(hello.campaign)
+    if (!campaign) {
+      throw new HubError('missing', 'CampaignUnknown', `there is no campaign ${hello.campaign.slice(0, 64)}`)
+    }
+    return new ParticipantSession(context, call, identity, campaign)
+  }
+
+  private constructor(
+    context: ParticipationContext,
+    call: Call,
+    identity: ReviewedIdentity,
+    campaign: Campaign,
+  ) {
+    this.#context = context
+    this.#call = call
+    this.#identity = identity
+    this.#campaign = campaign
+    this.#node = requireParticipant(identity, campaign)
+    campaign.connected.set(this.#node, this)
+    this.#seen()
+    context.metrics.streams.inc({ service: 'Participation' })
+    this.#stopObserving = campaign.observe(() => this.#send())
+    call.once('close', () => this.close())
+    campaign.changed()
+    this.#send()
+  }
+
+  async receive({ kind }: ParticipantMessage): Promise<void> {
+    requireParticipant(this.#identity, this.#campaign)
+    this.#seen()
+    switch (kind?.$case) {
+      case 'progress': {
+        const { round, steps, totalSteps } = kind.value
+        this.#campaign.progress.set(this.#node, { round, steps, totalSteps })
+        break
+      }
+      case 'evaluation':
+        return recordEvaluation(this.#campaign, this.#node, kind.value)
+      case 'failure':
+        return recordFailure(this.#campaign, this.#node, kind.value)
+      case 'hello':
+        throw new HubError('invalid', 'HelloRepeated', 'a stream says hello once')
+      case undefined:
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stopObserving()
+    this.#context.metrics.streams.dec({ service: 'Participation' })
+    // A newer stream of the same pod may have taken this one's place.
+    if (this.#campaign.connected.get(this.#node) !== this) return
+    this.#campaign.connected.delete(this.#node)
+    this.#seen()
+    this.#campaign.changed()
+  }
+
+  #seen(): void {
+    this.#campaign.lastSeenMs.set(this.#node, this.#context.clock.now())
+  }
+
+  /** Sends the current assignment unless it is what was sent last. */
+  #send(): void {
+    if (this.#closed || this.#call.cancelled) return
+    if (this.#campaign.signal.aborted) {
+      endWithError(
+        this.#call,
+        new HubError('unavailable', 'CampaignGone', 'the campaign or the hub is going away'),
+      )
+      return
+    }
+    try {
+      requireParticipant(this.#identity, this.#campaign)
+    } catch (error) {
+      endWithError(this.#call, error)
+      return
+    }
+    const assignment = assignmentFor(this.#campaign, this.#node)
+    const text = JSON.stringify(assignment)
+    if (text === this.#sent) return
+    this.#sent = text
+    this.#call.write(assignment)
+  }
+}
+
+async function recordEvaluation(campaign: Campaign, node: string, result: EvaluationResult): Promise<void> {
+  const { samples, metrics } = result
+  if (!isEvaluation(result)) {
+    const message = 'an evaluation needs finite metrics, at most 32 of them, and a sample count'
+    return recordFailure(campaign, node, { round: result.round, reason: 'EvaluationRefused', message })
+  }
+  await campaign.locked(async () => {
+    const round = campaign.rounds.get(result.round)
+    if (!round?.result || round.closed || round.result.parameters.digest !== result.parametersDigest) return
+    if (!round.result.evaluators.includes(node) || round.evaluations.has(node)) return
+    await round.addEvaluation({ participant: node, samples, metrics })
+  })
+  campaign.changed()
+}
+
+function isEvaluation({ samples, metrics }: EvaluationResult): boolean {
+  const entries = Object.entries(metrics)
+  if (!Number.isSafeInteger(samples) || samples < 0 || samples > MAXIMUM_SAMPLES) return false
+  if (entries.length > MAXIMUM_METRICS) return false
+  return entries.every(([name, value]) => name.length <= MAXIMUM_REASON && Number.isFinite(value))
+}
+
+async function recordFailure(campaign: Campaign, node: string, failure: ParticipantFailure): Promise<void> {
+  await campaign.locked(async () => {
+    const round = campaign.current
+    // A failure of an earlier round has no consequence any more; one before any round counts for the current one.
+    if (!round || round.closed || (failure.round !== 0 && failure.round !== round.number)) return
+    const during = round.result ? 'evaluation' : 'training'
+    await round.addFailure({
+      participant: node,
+      attempt: round.attempt.attempt,
+      during,
+      reason: failure.reason.slice(0, MAXIMUM_REASON),
+      message: failure.message.slice(0, MAXIMUM_MESSAGE),
+    })
+  })
+  campaign.changed()
+}

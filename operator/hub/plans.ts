@@ -1,0 +1,102 @@
+// Checks of what the operator plans: every field that decides something is checked where it enters, and refused with
+// its name, its value and what would be right. UIDs and node names become names of files, so they are held to the
+// characters that Kubernetes allows them.
+import { z } from 'zod'
+import { strategyNames } from '#federation/aggregation/strategies.ts'
+import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
+import { HubError } from './errors.ts'
+
+const MAXIMUM_NAME = 200
+const uid = z
+  .string()
+  .regex(/^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$/, 'is not a UID (letters, digits and dashes, at most 64)')
+const name = z
+  .string()
+  .max(MAXIMUM_NAME)
+  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, `is not a Kubernetes name of at most ${MAXIMUM_NAME} characters`)
+const seconds = z
+  .int()
+  .min(1)
+  .max(31 * 24 * 3600)
+const finite = z.number()
+const positiveInt = z.int().min(1)
+
+const LocalTraining = z.object({
+  epochs: positiveInt,
+  batchSize: positiveInt,
+  learningRate: z.number().gt(0),
+  seed: z.int().min(0),
+  holdoutFraction: z.number().min(0).lt(1),
+  holdoutSplit: z.enum([HoldoutSplit.UNSPECIFIED, HoldoutSplit.TAIL, HoldoutSplit.RANDOM]),
+})
+
+const TrainingPlan = z.object({
+  loss: z.string().min(1).max(64),
+  huberDelta: finite,
+  optimizer: z.string().min(1).max(64),
+  momentum: finite,
+  weightDecay: finite,
+  beta1: finite,
+  beta2: finite,
+  epsilon: finite,
+  local: LocalTraining,
+  aggregationStrategy: z.enum(strategyNames as [string, ...string[]]),
+})
+
+const RoundPlan = z
+  .object({
+    round: positiveInt,
+    attempt: positiveInt,
+    participants: z.array(name).min(1).max(20_000),
+    minimumUpdates: positiveInt,
+    deadlineSeconds: seconds,
+  })
+  .refine((plan) => new Set(plan.participants).size === plan.participants.length, {
+    path: ['participants'],
+    message: 'names a node twice',
+  })
+
+const CampaignPlanSchema = z
+  .object({
+    uid,
+    namespace: name,
+    name,
+    modelUid: uid,
+    training: TrainingPlan,
+    participants: z.array(z.object({ node: name, pod: name })).max(20_000),
+    round: RoundPlan.optional(),
+    finished: z.boolean(),
+    finishedReason: z.string().max(1024),
+    evaluationDeadlineSeconds: seconds,
+  })
+  .refine((plan) => new Set(plan.participants.map(({ node }) => node)).size === plan.participants.length, {
+    path: ['participants'],
+    message: 'names a node twice',
+  })
+export type CheckedCampaignPlan = z.infer<typeof CampaignPlanSchema>
+export { CampaignPlanSchema }
+
+export const ModelPlanSchema = z.object({
+  uid,
+  namespace: name,
+  name,
+  storageUri: z.string().min(1).max(2048),
+  digest: z.union([z.literal(''), z.string().regex(/^sha256:[0-9a-f]{64}$/, 'is not sha256:<64 hex>')]),
+  servingNodes: z.array(name).max(20_000),
+})
+export type CheckedModelPlan = z.infer<typeof ModelPlanSchema>
+
+export function checkCampaignPlan(plan: CampaignPlan): CheckedCampaignPlan {
+  return check(CampaignPlanSchema, plan, 'campaign plan')
+}
+
+export function checkModelPlan(plan: ModelPlan): CheckedModelPlan {
+  return check(ModelPlanSchema, plan, 'model plan')
+}
+
+function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const details = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  throw new HubError('invalid', 'PlanInvalid', `${what}: ${details.slice(0, 5).join('; ')}`)
+}

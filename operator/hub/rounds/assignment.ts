@@ -1,0 +1,63 @@
+// What a training pod should do now: a pure function of its campaign. Sent again whenever its result changes.
+import type { Assignment, CompiledGraphs, LocalTraining } from '#federation/wire/generated/tributary.ts'
+import type { CheckedCampaignPlan } from '../plans.ts'
+import type { StartRecord } from '../store/records.ts'
+import type { Campaign } from './campaign.ts'
+import type { Round } from './round.ts'
+
+export function assignmentFor(campaign: Campaign, node: string): Assignment {
+  const { plan, start, current } = campaign
+  if (plan.finished) return { kind: { $case: 'finished', value: { reason: plan.finishedReason } } }
+  if (campaign.failure) return idle(campaign.failure.reason)
+  if (!start) return idle('CompilingTraining')
+  if (!current) return idle('WaitingForRound')
+  if (current.closed) return idle('RoundDone')
+  if (current.result) return evaluationFor(current, start, plan, node)
+  if (current.commit) return idle('RoundMerging')
+  return trainingFor(current, start, plan, node)
+}
+
+function trainingFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan, node: string): Assignment {
+  if (round.isShort()) return idle('RoundShort')
+  if (round.attempt.pausedMs !== undefined) return idle('RoundPaused')
+  if (!round.attempt.participants.includes(node)) return idle('NotInThisRound')
+  if (round.updates.has(node)) return idle('UpdateAccepted')
+  if (round.failedInTraining().has(node)) return idle('FailedInThisRound')
+  const value = {
+    round: round.number,
+    graphs: graphsOf(start),
+    parameters: round.attempt.base,
+    training: trainingOf(plan),
+    deadlineUnixMs: round.attempt.deadlineMs,
+  }
+  return { kind: { $case: 'train', value } }
+}
+
+function evaluationFor(
+  round: Round,
+  start: StartRecord,
+  plan: CheckedCampaignPlan,
+  node: string,
+): Assignment {
+  if (!round.missingEvaluations().includes(node)) return idle('EvaluationNotWanted')
+  const value = {
+    round: round.number,
+    graphs: graphsOf(start),
+    parameters: round.result?.parameters,
+    training: trainingOf(plan),
+    deadlineUnixMs: round.result?.evaluationDeadlineMs ?? 0,
+  }
+  return { kind: { $case: 'evaluate', value } }
+}
+
+function graphsOf(start: StartRecord): CompiledGraphs {
+  return { ...start.graphs }
+}
+
+function trainingOf(plan: CheckedCampaignPlan): LocalTraining {
+  return { ...plan.training.local }
+}
+
+function idle(reason: string): Assignment {
+  return { kind: { $case: 'idle', value: { reason } } }
+}

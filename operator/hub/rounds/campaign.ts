@@ -1,0 +1,195 @@
+// One campaign: its plan, its rounds, and who is connected. All changes run one after another (`locked`), each is on
+// the disk before it shows, and whoever changed something calls `changed` so that the runner and the streams look
+// again. What is only true while this process lives (streams, progress) is kept apart and never decides what counts.
+import { join } from 'node:path'
+import { HubError } from '../errors.ts'
+import { CampaignPlanSchema, type CheckedCampaignPlan } from '../plans.ts'
+import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
+import { StartRecord, type UpdateRecord } from '../store/records.ts'
+import type { RoundFacts } from './decide.ts'
+import { Round } from './round.ts'
+
+/** Finished rounds that are kept, besides the current one. */
+export const HISTORY = 10
+
+export interface Progress {
+  readonly round: number
+  readonly steps: number
+  readonly totalSteps: number
+}
+
+/** How long a participant that dropped off is awaited for its evaluation before the round goes on without it. */
+export const RECONNECT_GRACE_MS = 30_000
+
+export class Campaign {
+  readonly directory: string
+  plan: CheckedCampaignPlan
+  start: StartRecord | undefined
+  failure: { reason: string; message: string } | undefined
+  readonly rounds = new Map<number, Round>()
+  readonly connected = new Map<string, unknown>()
+  readonly lastSeenMs = new Map<string, number>()
+  readonly progress = new Map<string, Progress>()
+  readonly #observers = new Set<() => void>()
+  readonly #abort = new AbortController()
+  #tail: Promise<unknown> = Promise.resolve()
+
+  private constructor(directory: string, plan: CheckedCampaignPlan) {
+    this.directory = directory
+    this.plan = plan
+  }
+
+  static async create(directory: string, plan: CheckedCampaignPlan): Promise<Campaign> {
+    await makeDirectory(directory)
+    await writeRecord(join(directory, 'plan.json'), plan)
+    return new Campaign(directory, plan)
+  }
+
+  static async load(directory: string): Promise<Campaign | undefined> {
+    const plan = await readRecord(join(directory, 'plan.json'), CampaignPlanSchema)
+    if (!plan) return undefined
+    const campaign = new Campaign(directory, plan)
+    campaign.start = await readRecord(join(directory, 'start.json'), StartRecord)
+    for (const name of await listDirectory(join(directory, 'rounds'))) {
+      const round = await Round.load(join(directory, 'rounds', name))
+      if (round) campaign.rounds.set(round.number, round)
+    }
+    return campaign
+  }
+
+  get uid(): string {
+    return this.plan.uid
+  }
+
+  /** Aborted when the campaign is deleted or the hub stops. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  get current(): Round | undefined {
+    return this.rounds.get(Math.max(0, ...this.rounds.keys()))
+  }
+
+  /** Runs one change; changes of a campaign never overlap. */
+  locked<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(async () => {
+      this.signal.throwIfAborted()
+      return change()
+    })
+    this.#tail = result.catch(() => undefined)
+    return result
+  }
+
+  /** Calls back whenever something may have changed, until the returned function is called. */
+  observe(observer: () => void): () => void {
+    this.#observers.add(observer)
+    return () => this.#observers.delete(observer)
+  }
+
+  changed(): void {
+    for (const observer of [...this.#observers]) observer()
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort()
+    await this.#tail
+  }
+
+  async applyPlan(plan: CheckedCampaignPlan, nowMs: number): Promise<void> {
+    await this.locked(async () => {
+      this.#refuseChangesOfIdentity(plan)
+      if (JSON.stringify(plan) === JSON.stringify(this.plan)) return
+      await writeRecord(join(this.directory, 'plan.json'), plan)
+      this.plan = plan
+      await this.#pauseOrResume(nowMs)
+    })
+    this.changed()
+  }
+
+  async saveStart(record: StartRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'start.json'), record)
+    this.start = record
+  }
+
+  roundDirectory(number: number): string {
+    return join(this.directory, 'rounds', String(number))
+  }
+
+  /** Which pod may speak for a node in this campaign. */
+  podOf(node: string): string | undefined {
+    return this.plan.participants.find((participant) => participant.node === node)?.pod
+  }
+
+  /** The digests that must not be swept while this campaign exists. */
+  referencedBlobs(): string[] {
+    const graphs = this.start ? Object.values(this.start.graphs) : []
+    const initial = this.start ? [this.start.parameters, { digest: this.start.baseDigest }] : []
+    const rounds = [...this.rounds.values()].flatMap((round) => [
+      round.attempt.base,
+      ...(round.result ? [round.result.parameters] : []),
+    ])
+    return [...graphs, ...initial, ...rounds].map(({ digest }) => digest)
+  }
+
+  /** Everything the round's state machine decides by. */
+  facts(round: Round, startedMs: number): RoundFacts {
+    const result = round.result
+    return {
+      participants: round.attempt.participants,
+      minimumUpdates: round.attempt.minimumUpdates,
+      deadlineMs: round.attempt.deadlineMs,
+      paused: round.attempt.pausedMs !== undefined,
+      accepted: new Set(round.updates.keys()),
+      failed: round.failedInTraining(),
+      short: round.isShort(),
+      committed: round.commit !== undefined,
+      merged: result !== undefined,
+      closed: round.closed !== undefined,
+      evaluation: {
+        deadlineMs: result?.evaluationDeadlineMs ?? 0,
+        awaitedUntilMs: round
+          .missingEvaluations()
+          .map((node) => this.#awaitedUntil(node, result?.mergedMs ?? 0, startedMs)),
+      },
+    }
+  }
+
+  /** Makes an update count, if the round still collects. The record on the disk is the acknowledgement. */
+  async acceptUpdate(round: Round, record: UpdateRecord): Promise<void> {
+    await this.locked(async () => {
+      if (!round.isCollecting()) {
+        throw new HubError('gone', 'RoundClosed', `round ${round.number} no longer takes updates`)
+      }
+      await round.addUpdate(record)
+    })
+    this.changed()
+  }
+
+  #awaitedUntil(node: string, mergedMs: number, startedMs: number): number {
+    if (this.connected.has(node)) return Number.POSITIVE_INFINITY
+    return Math.max(this.lastSeenMs.get(node) ?? 0, mergedMs, startedMs) + RECONNECT_GRACE_MS
+  }
+
+  #refuseChangesOfIdentity(plan: CheckedCampaignPlan): void {
+    for (const field of ['namespace', 'name', 'modelUid', 'training'] as const) {
+      if (JSON.stringify(plan[field]) === JSON.stringify(this.plan[field])) continue
+      throw new HubError(
+        'conflict',
+        'PlanImmutable',
+        `${field} of campaign ${plan.uid} cannot change once applied`,
+      )
+    }
+  }
+
+  /** Withdrawing the round stops its clock, planning it again lets the rest of its time run. */
+  async #pauseOrResume(nowMs: number): Promise<void> {
+    const round = this.current
+    if (!round?.isCollecting()) return
+    const { pausedMs, ...attempt } = round.attempt
+    const wanted = this.plan.round !== undefined
+    if (!wanted && pausedMs === undefined) await round.saveAttempt({ ...attempt, pausedMs: nowMs })
+    if (wanted && pausedMs !== undefined) {
+      await round.saveAttempt({ ...attempt, deadlineMs: attempt.deadlineMs + nowMs - pausedMs })
+    }
+  }
+}

@@ -1,0 +1,111 @@
+// What the operator is told about a campaign: computed from the durable facts each time it is asked.
+import {
+  RoundState_Phase,
+  type CampaignState,
+  type ParticipantState,
+  type RoundState,
+} from '#federation/wire/generated/tributary.ts'
+import type { EvaluationRecord } from '../store/records.ts'
+import { HISTORY, type Campaign } from './campaign.ts'
+import { phaseOf, type Phase } from './decide.ts'
+import type { Round } from './round.ts'
+
+const PHASES: Record<Phase, RoundState_Phase> = {
+  Collecting: RoundState_Phase.COLLECTING,
+  Merging: RoundState_Phase.MERGING,
+  Evaluating: RoundState_Phase.EVALUATING,
+  Done: RoundState_Phase.DONE,
+  Short: RoundState_Phase.SHORT,
+}
+
+export function campaignState(campaign: Campaign): CampaignState {
+  const finished = [...campaign.rounds.values()].filter((round) => round.closed)
+  return {
+    uid: campaign.uid,
+    known: true,
+    baseVersion: campaign.start?.baseVersion ?? 0,
+    current: campaign.current && {
+      ...roundState(campaign, campaign.current),
+      participants: campaign.current.attempt.participants,
+    },
+    history: finished
+      .toSorted((a, b) => b.number - a.number)
+      .slice(0, HISTORY)
+      .map((round) => roundState(campaign, round)),
+    participants: campaign.plan.participants.map(({ node }) => participantState(campaign, node)),
+    failureReason: campaign.failure?.reason ?? '',
+    failureMessage: campaign.failure?.message ?? '',
+  }
+}
+
+export function unknownCampaign(uid: string): CampaignState {
+  return {
+    uid,
+    known: false,
+    baseVersion: 0,
+    current: undefined,
+    history: [],
+    participants: [],
+    failureReason: '',
+    failureMessage: '',
+  }
+}
+
+/** Without the participants' names: for ten rounds of thousands of nodes they would not fit into a message. */
+function roundState(campaign: Campaign, round: Round): RoundState {
+  const behind = round.commit?.updates ?? [...round.updates.values()]
+  const samples = behind.reduce((sum, update) => sum + update.samples, 0)
+  const weightedLoss = behind.reduce((sum, update) => sum + update.samples * update.loss, 0)
+  return {
+    round: round.number,
+    attempt: round.attempt.attempt,
+    phase: PHASES[phaseOf(campaign.facts(round, 0))],
+    received: behind.length,
+    wanted: new Set([...round.attempt.participants, ...round.updates.keys()]).size,
+    minimumUpdates: round.attempt.minimumUpdates,
+    samples,
+    metrics: meanMetrics([...round.evaluations.values()]),
+    evaluations: round.evaluations.size,
+    openedUnixMs: round.attempt.openedMs,
+    deadlineUnixMs: round.attempt.deadlineMs,
+    closedUnixMs: round.closed?.closedMs ?? (round.isShort() ? (round.short?.closedMs ?? 0) : 0),
+    parametersDigest: round.result?.parameters.digest ?? '',
+    trainingLoss: samples > 0 ? weightedLoss / samples : 0,
+    participants: [],
+  }
+}
+
+/** Mean of each metric over the held-out samples of those who reported it, in the order of the participants' names. */
+export function meanMetrics(evaluations: readonly EvaluationRecord[]): Record<string, number> {
+  const sums = new Map<string, { weighted: number; samples: number }>()
+  for (const { samples, metrics } of evaluations.toSorted((a, b) =>
+    a.participant < b.participant ? -1 : 1,
+  )) {
+    for (const [name, value] of Object.entries(metrics)) {
+      const sum = sums.get(name) ?? { weighted: 0, samples: 0 }
+      sums.set(name, { weighted: sum.weighted + samples * value, samples: sum.samples + samples })
+    }
+  }
+  const measured = [...sums].filter(([, sum]) => sum.samples > 0).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(measured.map(([name, sum]) => [name, sum.weighted / sum.samples]))
+}
+
+function participantState(campaign: Campaign, node: string): ParticipantState {
+  const round = campaign.current
+  const failure = round?.failures.get(node)
+  const counts = failure && (failure.during === 'evaluation' || round?.failedInTraining().has(node))
+  const progress = campaign.progress.get(node)
+  const inThisRound = progress?.round === round?.number ? progress : undefined
+  return {
+    node,
+    connected: campaign.connected.has(node),
+    round: round?.number ?? 0,
+    updateAccepted: round?.updates.has(node) ?? false,
+    evaluated: round?.evaluations.has(node) ?? false,
+    failureReason: counts ? failure.reason : '',
+    failureMessage: counts ? failure.message : '',
+    lastSeenUnixMs: campaign.lastSeenMs.get(node) ?? 0,
+    steps: inThisRound?.steps ?? 0,
+    totalSteps: inThisRound?.totalSteps ?? 0,
+  }
+}

@@ -1,0 +1,151 @@
+// One round as it lies on the disk and, the same facts, in memory. Every change is written before it is remembered,
+// so whatever memory says is durable. Callers serialise the changes of one campaign.
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { z } from 'zod'
+import { listDirectory, readRecord, removeTree, writeRecord } from '../store/files.ts'
+import {
+  AttemptRecord,
+  ClosedRecord,
+  CommitRecord,
+  EvaluationRecord,
+  FailureRecord,
+  ResultRecord,
+  ShortRecord,
+  UpdateRecord,
+} from '../store/records.ts'
+
+interface Singles {
+  short: ShortRecord
+  commit: CommitRecord
+  result: ResultRecord
+  closed: ClosedRecord
+}
+
+export class Round {
+  readonly number: number
+  readonly directory: string
+  attempt: AttemptRecord
+  short: ShortRecord | undefined
+  commit: CommitRecord | undefined
+  result: ResultRecord | undefined
+  closed: ClosedRecord | undefined
+  readonly updates = new Map<string, UpdateRecord>()
+  readonly failures = new Map<string, FailureRecord>()
+  readonly evaluations = new Map<string, EvaluationRecord>()
+
+  private constructor(directory: string, attempt: AttemptRecord) {
+    this.number = attempt.round
+    this.directory = directory
+    this.attempt = attempt
+  }
+
+  static async create(directory: string, attempt: AttemptRecord): Promise<Round> {
+    await writeRecord(join(directory, 'plan.json'), attempt)
+    return new Round(directory, attempt)
+  }
+
+  /** Reads a round again after a restart; undefined when the crash came before its plan was written. */
+  static async load(directory: string): Promise<Round | undefined> {
+    const attempt = await readRecord(join(directory, 'plan.json'), AttemptRecord)
+    if (!attempt) return undefined
+    const round = new Round(directory, attempt)
+    round.short = await readRecord(join(directory, 'short.json'), ShortRecord)
+    round.commit = await readRecord(join(directory, 'commit.json'), CommitRecord)
+    round.result = await readRecord(join(directory, 'result.json'), ResultRecord)
+    round.closed = await readRecord(join(directory, 'closed.json'), ClosedRecord)
+    for (const name of await listDirectory(join(directory, 'updates'))) {
+      const record = await readRecord(join(directory, 'updates', name, 'update.json'), UpdateRecord)
+      if (record) round.updates.set(record.participant, record)
+    }
+    await loadAll(join(directory, 'failures'), FailureRecord, round.failures)
+    await loadAll(join(directory, 'evaluations'), EvaluationRecord, round.evaluations)
+    return round
+  }
+
+  async saveAttempt(attempt: AttemptRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'plan.json'), attempt)
+    this.attempt = attempt
+  }
+
+  async save<K extends keyof Singles>(name: K, record: Singles[K]): Promise<void> {
+    await writeRecord(join(this.directory, `${name}.json`), record)
+    Object.assign(this, { [name]: record })
+  }
+
+  async addUpdate(record: UpdateRecord): Promise<void> {
+    await writeRecord(join(this.uploadDirectory(record.participant), 'update.json'), record)
+    this.updates.set(record.participant, record)
+  }
+
+  async addFailure(record: FailureRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'failures', `${record.participant}.json`), record)
+    this.failures.set(record.participant, record)
+  }
+
+  async addEvaluation(record: EvaluationRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'evaluations', `${record.participant}.json`), record)
+    this.evaluations.set(record.participant, record)
+  }
+
+  /** Where a participant's update is spooled. */
+  uploadDirectory(participant: string): string {
+    return join(this.directory, 'updates', participant)
+  }
+
+  uploadPath(participant: string, digest: string): string {
+    return join(this.uploadDirectory(participant), `${digest.slice('sha256:'.length)}.f32`)
+  }
+
+  /** Frees the bytes of the updates once the merged parameters are durable; what was accepted stays on record. */
+  async dropUpdateBytes(): Promise<void> {
+    for (const participant of await listDirectory(join(this.directory, 'updates'))) {
+      for (const name of await listDirectory(this.uploadDirectory(participant))) {
+        if (name.endsWith('.f32')) await rm(join(this.uploadDirectory(participant), name))
+      }
+    }
+  }
+
+  async remove(): Promise<void> {
+    await removeTree(this.directory)
+  }
+
+  /** Failures that count in the current attempt. */
+  failedInTraining(): Set<string> {
+    const failed = [...this.failures.values()].filter(
+      (failure) =>
+        failure.during === 'training' &&
+        failure.attempt === this.attempt.attempt &&
+        !this.updates.has(failure.participant),
+    )
+    return new Set(failed.map((failure) => failure.participant))
+  }
+
+  /** Participants asked to evaluate the merged parameters that have not answered yet. */
+  missingEvaluations(): string[] {
+    return (this.result?.evaluators ?? []).filter(
+      (name) => !this.evaluations.has(name) && this.failures.get(name)?.during !== 'evaluation',
+    )
+  }
+
+  isShort(): boolean {
+    return this.short?.attempt === this.attempt.attempt
+  }
+
+  /** Whether an update may still become part of the round. */
+  isCollecting(): boolean {
+    return !this.commit && !this.isShort()
+  }
+}
+
+async function loadAll<T extends { participant: string }>(
+  directory: string,
+  schema: z.ZodType<T>,
+  into: Map<string, T>,
+): Promise<void> {
+  for (const name of await listDirectory(directory)) {
+    if (!name.endsWith('.json')) continue
+    const record = await readRecord(join(directory, name), schema)
+    if (record) into.set(record.participant, record)
+  }
+}

@@ -1,0 +1,241 @@
+// Drives one campaign: compiles its graphs, opens the planned round, and carries out what decideRound says. Each pass
+// looks at the durable facts anew, so it does not matter where an earlier pass, or process, stopped.
+import type { Logger } from 'pino'
+import { mergeUpdates } from '#federation/aggregation/merge.ts'
+import { strategyByName } from '#federation/aggregation/strategies.ts'
+import { ModelRefused, type ModelCompiler } from '../compiler.ts'
+import type { HubMetrics } from '../metrics.ts'
+import type { Clock } from '../options.ts'
+import type { BlobReference, BlobStore } from '../store/blobs.ts'
+import type { AttemptRecord } from '../store/records.ts'
+import { HISTORY, type Campaign } from './campaign.ts'
+import { decideRound, type RoundDecision } from './decide.ts'
+import { Round } from './round.ts'
+
+export interface RunnerContext {
+  readonly blobs: BlobStore
+  readonly compiler: ModelCompiler
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: HubMetrics
+  /** The newest version of a model once it is admitted. */
+  readonly latestVersion: (modelUid: string) => { version: number; digest: string } | undefined
+  /** Called when blobs may have become unreferenced. */
+  readonly sweep: () => void
+}
+
+const LONGEST_SLEEP_MS = 60_000
+const RETRY_MS = 5_000
+const BYTES_PER_VALUE = 4
+
+export class CampaignRunner {
+  readonly #campaign: Campaign
+  readonly #context: RunnerContext
+  readonly #log: Logger
+  readonly #startedMs: number
+  readonly #stopObserving: () => void
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+  #again = false
+
+  constructor(campaign: Campaign, context: RunnerContext) {
+    this.#campaign = campaign
+    this.#context = context
+    this.#log = context.logger.child({ campaign: campaign.uid })
+    this.#startedMs = context.clock.now()
+    this.#stopObserving = campaign.observe(() => this.poke())
+    this.poke()
+  }
+
+  /** Looks again soon; many pokes make one pass. */
+  poke(): void {
+    this.#again = true
+    this.#running ??= this.#runPasses().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopObserving()
+    clearTimeout(this.#timer)
+    await this.#campaign.stop()
+    await this.#running
+    clearTimeout(this.#timer)
+  }
+
+  async #runPasses(): Promise<void> {
+    // Starts in a later turn, so that `poke` never runs a pass inside the change that caused it.
+    await Promise.resolve()
+    while (this.#again && !this.#campaign.signal.aborted) {
+      this.#again = false
+      clearTimeout(this.#timer)
+      const sleepMs = await this.#guardedPass()
+      if (sleepMs !== undefined)
+        this.#timer = setTimeout(() => this.poke(), Math.min(sleepMs, LONGEST_SLEEP_MS))
+    }
+  }
+
+  async #guardedPass(): Promise<number | undefined> {
+    try {
+      return await this.#pass()
+    } catch (error) {
+      if (this.#campaign.signal.aborted) return undefined
+      this.#log.error({ err: error }, 'campaign pass failed, trying again')
+      return RETRY_MS
+    }
+  }
+
+  /** Carries out everything that is due; returns in how many milliseconds time alone makes more due. */
+  async #pass(): Promise<number | undefined> {
+    await this.#startCampaign()
+    const opened = await this.#campaign.locked(() => this.#openPlannedRound())
+    if (opened) this.#campaign.changed()
+    for (;;) {
+      const round = this.#campaign.current
+      if (!round) return undefined
+      const decision = await this.#campaign.locked(() => this.#decideAndRecord(round))
+      if (decision.act === 'wait') {
+        return decision.wakeAtMs === undefined
+          ? undefined
+          : Math.max(1, decision.wakeAtMs - this.#context.clock.now())
+      }
+      if (decision.act === 'merge') await this.#merge(round)
+      this.#campaign.changed()
+    }
+  }
+
+  async #startCampaign(): Promise<void> {
+    const campaign = this.#campaign
+    const base = this.#context.latestVersion(campaign.plan.modelUid)
+    if (campaign.start || campaign.failure || campaign.plan.finished || !base) return
+    const { blobs, compiler } = this.#context
+    try {
+      await blobs.hold(async () => {
+        const compiled = await compiler.compile(await blobs.read(base.digest), campaign.plan.training)
+        const record = {
+          baseVersion: base.version,
+          baseDigest: base.digest,
+          graphs: {
+            manifest: await blobs.put(compiled.manifest),
+            trainingStep: await blobs.put(compiled.trainingStep),
+            evaluation: await blobs.put(compiled.evaluation),
+          },
+          parameters: await blobs.put(compiled.parameters),
+        }
+        await campaign.locked(() => campaign.saveStart(record))
+      })
+    } catch (error) {
+      if (!(error instanceof ModelRefused)) throw error
+      campaign.failure = { reason: error.reason, message: error.message }
+    }
+    campaign.changed()
+  }
+
+  /** Opens the round or attempt that the plan asks for, if it follows from what is there. */
+  async #openPlannedRound(): Promise<boolean> {
+    const { plan, start, current } = this.#campaign
+    const wanted = plan.round
+    if (!wanted || !start || plan.finished) return false
+    if (current?.number === wanted.round) {
+      if (current.commit || wanted.attempt <= current.attempt.attempt) return false
+      await current.saveAttempt(this.#attempt(current.attempt.base))
+      return true
+    }
+    const base = this.#baseOfNextRound(wanted.round)
+    if (!base) return false
+    const directory = this.#campaign.roundDirectory(wanted.round)
+    this.#campaign.rounds.set(wanted.round, await Round.create(directory, this.#attempt(base)))
+    return true
+  }
+
+  #baseOfNextRound(wanted: number): BlobReference | undefined {
+    const { current, start } = this.#campaign
+    if (!current) return wanted === 1 ? start?.parameters : undefined
+    return current.closed && wanted === current.number + 1 ? current.result?.parameters : undefined
+  }
+
+  #attempt(base: BlobReference): AttemptRecord {
+    const wanted = this.#campaign.plan.round
+    if (!wanted) throw new Error('the plan wants no round')
+    const openedMs = this.#context.clock.now()
+    const { round, attempt, participants, minimumUpdates, deadlineSeconds } = wanted
+    const deadlineMs = openedMs + deadlineSeconds * 1000
+    return { round, attempt, participants, minimumUpdates, openedMs, deadlineMs, base }
+  }
+
+  /** Decides, and records what only needs a record, in one locked step: no update slips in between. */
+  async #decideAndRecord(round: Round): Promise<RoundDecision> {
+    const nowMs = this.#context.clock.now()
+    const decision = decideRound(this.#campaign.facts(round, this.#startedMs), nowMs)
+    switch (decision.act) {
+      case 'commit':
+        await round.save('commit', { closedMs: nowMs, updates: committedUpdates(round) })
+        break
+      case 'endShort':
+        await round.save('short', {
+          attempt: round.attempt.attempt,
+          closedMs: nowMs,
+          reason: decision.reason,
+        })
+        this.#context.metrics.roundsEnded.inc({ outcome: 'short' })
+        break
+      case 'close':
+        await round.save('closed', { closedMs: nowMs })
+        this.#context.metrics.roundsEnded.inc({ outcome: 'done' })
+        await this.#forgetOldRounds()
+        break
+      case 'wait':
+      case 'merge':
+    }
+    return decision
+  }
+
+  async #merge(round: Round): Promise<void> {
+    const { blobs, metrics, clock } = this.#context
+    const strategy = strategyByName(this.#campaign.plan.training.aggregationStrategy)
+    if (!strategy) throw new Error(`no strategy ${this.#campaign.plan.training.aggregationStrategy}`)
+    const updates = (round.commit?.updates ?? []).map(({ participant, digest, samples }) => ({
+      participant,
+      samples,
+      path: round.uploadPath(participant, digest),
+    }))
+    const stopTimer = metrics.mergeSeconds.startTimer()
+    await blobs.hold(async () => {
+      const parameterCount = round.attempt.base.size / BYTES_PER_VALUE
+      const signal = this.#campaign.signal
+      const parameters = await blobs.write((write) =>
+        mergeUpdates({ strategy, updates, parameterCount, write, signal }),
+      )
+      await this.#campaign.locked(() => this.#recordResult(round, parameters, clock.now()))
+    })
+    stopTimer()
+    await round.dropUpdateBytes()
+  }
+
+  async #recordResult(round: Round, parameters: BlobReference, mergedMs: number): Promise<void> {
+    const failed = round.failedInTraining()
+    const evaluators = round.attempt.participants.filter(
+      (node) => !failed.has(node) && this.#campaign.podOf(node) !== undefined,
+    )
+    const evaluationDeadlineMs = mergedMs + this.#campaign.plan.evaluationDeadlineSeconds * 1000
+    await round.save('result', { parameters, mergedMs, evaluationDeadlineMs, evaluators })
+  }
+
+  async #forgetOldRounds(): Promise<void> {
+    const newest = this.#campaign.current?.number ?? 0
+    const old = [...this.#campaign.rounds.values()].filter((round) => round.number <= newest - HISTORY)
+    for (const round of old) {
+      this.#campaign.rounds.delete(round.number)
+      await round.remove()
+    }
+    if (old.length > 0) this.#context.sweep()
+  }
+}
+
+function committedUpdates(
+  round: Round,
+): { participant: string; digest: string; samples: number; loss: number }[] {
+  return [...round.updates.values()]
+    .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
+    .map(({ participant, digest, samples, loss }) => ({ participant, digest, samples, loss }))
+}

@@ -1,0 +1,116 @@
+// What the hub writes down, and the shape it must have when it is read again.
+import { z } from 'zod'
+
+const BlobRecord = z.object({ digest: z.string(), size: z.number() })
+const Metrics = z.record(z.string(), z.number())
+
+/** The graphs and initial parameters that a campaign works with; written once, when it starts. */
+export const StartRecord = z.object({
+  baseVersion: z.number(),
+  baseDigest: z.string(),
+  graphs: z.object({ manifest: BlobRecord, trainingStep: BlobRecord, evaluation: BlobRecord }),
+  parameters: BlobRecord,
+})
+export type StartRecord = z.infer<typeof StartRecord>
+
+/** The current attempt of a round. */
+export const AttemptRecord = z.object({
+  round: z.number(),
+  attempt: z.number(),
+  participants: z.array(z.string()),
+  minimumUpdates: z.number(),
+  openedMs: z.number(),
+  deadlineMs: z.number(),
+  /** Set while the plan wants no round. */
+  pausedMs: z.number().optional(),
+  /** Global parameters that the round starts from. */
+  base: BlobRecord,
+})
+export type AttemptRecord = z.infer<typeof AttemptRecord>
+
+/** An accepted update. Its existence is the acknowledgement. */
+export const UpdateRecord = z.object({
+  participant: z.string(),
+  digest: z.string(),
+  size: z.number(),
+  samples: z.number(),
+  loss: z.number(),
+  acceptedMs: z.number(),
+})
+export type UpdateRecord = z.infer<typeof UpdateRecord>
+
+export const FailureRecord = z.object({
+  participant: z.string(),
+  attempt: z.number(),
+  during: z.enum(['training', 'evaluation']),
+  reason: z.string(),
+  message: z.string(),
+})
+export type FailureRecord = z.infer<typeof FailureRecord>
+
+export const ShortRecord = z.object({ attempt: z.number(), closedMs: z.number(), reason: z.string() })
+export type ShortRecord = z.infer<typeof ShortRecord>
+
+/** The set of updates that is merged; written once and never changed. */
+export const CommitRecord = z.object({
+  closedMs: z.number(),
+  updates: z.array(
+    z.object({ participant: z.string(), digest: z.string(), samples: z.number(), loss: z.number() }),
+  ),
+})
+export type CommitRecord = z.infer<typeof CommitRecord>
+
+export const ResultRecord = z.object({
+  parameters: BlobRecord,
+  mergedMs: z.number(),
+  evaluationDeadlineMs: z.number(),
+  evaluators: z.array(z.string()),
+})
+export type ResultRecord = z.infer<typeof ResultRecord>
+
+export const EvaluationRecord = z.object({
+  participant: z.string(),
+  samples: z.number(),
+  metrics: Metrics,
+})
+export type EvaluationRecord = z.infer<typeof EvaluationRecord>
+
+export const ClosedRecord = z.object({ closedMs: z.number() })
+export type ClosedRecord = z.infer<typeof ClosedRecord>
+
+/** A published version of a model. */
+export const VersionRecord = z.object({
+  version: z.number(),
+  digest: z.string(),
+  size: z.number(),
+  parentDigest: z.string(),
+  createdMs: z.number(),
+  campaign: z.string(),
+  round: z.number(),
+  metrics: Metrics,
+  participants: z.number(),
+  samples: z.number(),
+  manifest: BlobRecord,
+})
+export type VersionRecord = z.infer<typeof VersionRecord>
+
+/** What a model's admission found out; written once it is decided. */
+export const AdmissionRecord = z.object({
+  outcome: z.enum(['Ready', 'Refused']),
+  reason: z.string(),
+  message: z.string(),
+  parameterCount: z.number(),
+})
+export type AdmissionRecord = z.infer<typeof AdmissionRecord>
+
+/** The last thing an agent said about a model. */
+export const AgentRecord = z.object({
+  node: z.string(),
+  version: z.number(),
+  digest: z.string(),
+  failureReason: z.string(),
+  failureMessage: z.string(),
+  failedVersion: z.number(),
+  lastReportMs: z.number(),
+})
+export type AgentRecord = z.infer<typeof AgentRecord>

@@ -1,0 +1,84 @@
+// What an upload announces in its headers, checked before a byte of its body is read.
+import type { IncomingHttpHeaders } from 'node:http'
+import { isDigest } from '#federation/wire/digest.ts'
+import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
+import { HubError, type ErrorKind } from './errors.ts'
+
+export interface Announcement {
+  readonly offset: number
+  readonly length: number
+  readonly digest: string
+  readonly samples: number
+  readonly loss: number
+  readonly parameters: string
+}
+
+const MAXIMUM_SAMPLES = 1e12
+
+export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
+  const length = integer(headers, UPLOAD_HEADERS.length, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+  if (length > MAXIMUM_BLOB_BYTES) {
+    throw new HubError(
+      'tooLarge',
+      'UpdateTooLarge',
+      `the update has ${length} bytes; at most ${MAXIMUM_BLOB_BYTES} are taken`,
+    )
+  }
+  const offset = integer(headers, UPLOAD_HEADERS.offset, { minimum: 0, maximum: length })
+  const body = headers['content-length']
+  const room = Math.min(MAXIMUM_CHUNK_BYTES, length - offset)
+  if (body !== undefined && Number(body) > room) {
+    throw new HubError(
+      'tooLarge',
+      'BodyTooLarge',
+      `the body has ${body} bytes; at most ${room} may follow here`,
+    )
+  }
+  return {
+    offset,
+    length,
+    digest: announcedDigest(headers),
+    samples: integer(headers, UPLOAD_HEADERS.samples, { minimum: 1, maximum: MAXIMUM_SAMPLES }, 'refused'),
+    loss: finiteNumber(headers, UPLOAD_HEADERS.loss),
+    parameters: digest(headers, UPLOAD_HEADERS.parameters),
+  }
+}
+
+export function announcedDigest(headers: IncomingHttpHeaders): string {
+  return digest(headers, UPLOAD_HEADERS.digest)
+}
+
+function digest(headers: IncomingHttpHeaders, name: string): string {
+  const value = text(headers, name)
+  if (isDigest(value)) return value
+  throw bad(name, value, 'sha256:<64 hex>')
+}
+
+function integer(
+  headers: IncomingHttpHeaders,
+  name: string,
+  bounds: { minimum: number; maximum: number },
+  kind: ErrorKind = 'invalid',
+): number {
+  const value = text(headers, name)
+  const number = /^[0-9]{1,16}$/.test(value) ? Number(value) : Number.NaN
+  if (number >= bounds.minimum && number <= bounds.maximum) return number
+  throw bad(name, value, `a whole number from ${bounds.minimum} to ${bounds.maximum}`, kind)
+}
+
+function finiteNumber(headers: IncomingHttpHeaders, name: string): number {
+  const value = text(headers, name)
+  const number = value.trim() === '' ? Number.NaN : Number(value)
+  if (Number.isFinite(number)) return number
+  throw bad(name, value, 'a finite number', 'refused')
+}
+
+function text(headers: IncomingHttpHeaders, name: string): string {
+  const value = headers[name]
+  return typeof value === 'string' ? value : ''
+}
+
+function bad(name: string, value: string, wanted: string, kind: ErrorKind = 'invalid'): HubError {
+  const reason = kind === 'refused' ? 'UpdateRefused' : 'HeaderInvalid'
+  return new HubError(kind, reason, `header ${name} is "${value.slice(0, 100)}"; expected ${wanted}`)
+}

@@ -1,0 +1,271 @@
+// Takes updates: resumable by offset, spooled straight to the disk, checked there, and acknowledged only once both
+// the bytes and the record that makes them count are durable. One request at a time writes an update; a newer one
+// takes over from one that hangs, because a connection that died half-open would else block its own successor.
+import { constants } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { checkUpdateFile } from '#federation/aggregation/check-update.ts'
+import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
+import { IdleTimer } from './blob-server.ts'
+import { HubError } from './errors.ts'
+import { requireMethod, type Exchange, type UpdateKey } from './http.ts'
+import { requireParticipant } from './identity.ts'
+import type { HubMetrics } from './metrics.ts'
+import type { Clock, ReviewedIdentity } from './options.ts'
+import type { Campaign } from './rounds/campaign.ts'
+import type { Round } from './rounds/round.ts'
+import { listDirectory, makeDirectory, sizeOf, syncDirectory } from './store/files.ts'
+import { Takeover } from './takeover.ts'
+import { announcedDigest, readAnnouncement, type Announcement } from './upload-headers.ts'
+
+export interface UploadsContext {
+  readonly campaign: (uid: string) => Campaign | undefined
+  readonly clock: Clock
+  readonly metrics: HubMetrics
+  readonly idleMs: number
+}
+
+interface Target {
+  readonly campaign: Campaign
+  readonly round: Round
+  readonly participant: string
+}
+
+export class Uploads {
+  readonly #context: UploadsContext
+  readonly #takeover = new Takeover()
+
+  constructor(context: UploadsContext) {
+    this.#context = context
+  }
+
+  async serve(exchange: Exchange, identity: ReviewedIdentity, key: UpdateKey): Promise<void> {
+    const method = requireMethod(exchange, ['HEAD', 'PATCH'])
+    const target = this.#authorise(identity, key)
+    try {
+      const outcome = await (method === 'HEAD' ? this.#head(exchange, target) : this.#patch(exchange, target))
+      this.#context.metrics.uploadsEnded.inc({ outcome })
+    } catch (error) {
+      const outcome = error instanceof HubError ? error.reason : 'Aborted'
+      this.#context.metrics.uploadsEnded.inc({ outcome })
+      throw error
+    }
+  }
+
+  #authorise(identity: ReviewedIdentity, key: UpdateKey): Target {
+    const campaign = this.#context.campaign(key.campaign)
+    if (!campaign) throw new HubError('missing', 'UnknownRound', `there is no campaign ${key.campaign}`)
+    const node = requireParticipant(identity, campaign)
+    if (node !== key.participant) {
+      throw new HubError(
+        'forbidden',
+        'NotThisParticipant',
+        `a pod on ${node} cannot send the update of ${key.participant}`,
+      )
+    }
+    const round = campaign.rounds.get(key.round)
+    if (round) return { campaign, round, participant: node }
+    const newest = campaign.current?.number ?? 0
+    if (key.round < newest) throw closed(key.round)
+    throw new HubError(
+      'missing',
+      'UnknownRound',
+      `round ${key.round} has not been opened; the newest is ${newest}`,
+    )
+  }
+
+  async #head({ request, response }: Exchange, target: Target): Promise<string> {
+    const digest = announcedDigest(request.headers)
+    const complete = target.round.updates.get(target.participant)?.digest === digest
+    const path = target.round.uploadPath(target.participant, digest)
+    const offset = complete ? target.round.updates.get(target.participant)?.size : await durableSize(path)
+    response.writeHead(200, {
+      [UPLOAD_HEADERS.offset]: offset ?? 0,
+      ...(complete && { [UPLOAD_HEADERS.complete]: '?1' }),
+      'cache-control': 'no-store',
+    })
+    response.end()
+    return 'Asked'
+  }
+
+  async #patch(exchange: Exchange, target: Target): Promise<string> {
+    const announcement = readAnnouncement(exchange.request.headers)
+    if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
+    refuseUnfit(target, announcement)
+    const key = `${target.campaign.uid}/${target.round.number}/${target.participant}`
+    return this.#takeover.run(
+      key,
+      () => exchange.request.destroy(),
+      async () => {
+        if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
+        const offset = await this.#spool(exchange, target, announcement)
+        if (offset < announcement.length) return answerPartial(exchange, offset)
+        await this.#accept(target, announcement)
+        return this.#acknowledge(exchange, announcement)
+      },
+    )
+  }
+
+  /** Writes the request's body to the disk; returns the bytes that are durable afterwards. */
+  async #spool({ request }: Exchange, target: Target, announcement: Announcement): Promise<number> {
+    await makeDirectory(target.round.uploadDirectory(target.participant))
+    await dropOtherPartials(target, announcement.digest)
+    const path = target.round.uploadPath(target.participant, announcement.digest)
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT)
+    try {
+      const { size } = await file.stat()
+      if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
+      const end = await this.#receive(request, file, announcement)
+      await file.sync()
+      if (size === 0) await syncDirectory(target.round.uploadDirectory(target.participant))
+      return end
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #receive(
+    request: Exchange['request'],
+    file: FileHandle,
+    announcement: Announcement,
+  ): Promise<number> {
+    const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - announcement.offset)
+    const idle = new IdleTimer(this.#context.idleMs, () =>
+      request.destroy(new Error('the upload stood still')),
+    )
+    let position = announcement.offset
+    try {
+      for await (const piece of request as AsyncIterable<Buffer>) {
+        idle.touch()
+        if (position - announcement.offset + piece.byteLength > room) throw tooLarge(room)
+        await writeFully(file, piece, position)
+        position += piece.byteLength
+        this.#context.metrics.bytesReceived.inc(piece.byteLength)
+      }
+      return position
+    } catch (error) {
+      if (error instanceof HubError || !request.destroyed) throw error
+      throw new HubError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
+    } finally {
+      idle.stop()
+    }
+  }
+
+  /** Checks the whole update as it lies on the disk and makes it count. */
+  async #accept({ campaign, round, participant }: Target, announcement: Announcement): Promise<void> {
+    const path = round.uploadPath(participant, announcement.digest)
+    const verdict = await checkUpdateFile(path, {
+      size: round.attempt.base.size,
+      digest: announcement.digest,
+    })
+    if (!verdict.ok) {
+      await rm(path, { force: true })
+      throw refused(verdict.detail)
+    }
+    const { digest, length: size, samples, loss } = announcement
+    const acceptedMs = this.#context.clock.now()
+    await campaign.acceptUpdate(round, { participant, digest, size, samples, loss, acceptedMs })
+  }
+
+  #acknowledge({ request, response }: Exchange, { length }: Announcement): string {
+    request.resume()
+    response.writeHead(201, { [UPLOAD_HEADERS.offset]: length, [UPLOAD_HEADERS.complete]: '?1' })
+    response.end()
+    return 'Accepted'
+  }
+}
+
+function answerPartial({ response }: Exchange, offset: number): string {
+  response.writeHead(204, { [UPLOAD_HEADERS.offset]: offset })
+  response.end()
+  return 'Partial'
+}
+
+/** True for the very bytes that count already; other bytes for the same key are refused for good. */
+function alreadyAccepted({ round, participant }: Target, digest: string): boolean {
+  const accepted = round.updates.get(participant)
+  if (!accepted) return false
+  if (accepted.digest === digest) return true
+  throw new HubError(
+    'conflict',
+    'OtherBytesAccepted',
+    `the update of ${participant} in round ${round.number} was accepted with ${accepted.digest}; ${digest} is refused`,
+  )
+}
+
+/** Everything that can be refused before a byte of the body is read. */
+function refuseUnfit({ round, participant }: Target, announcement: Announcement): void {
+  if (!round.isCollecting()) throw closed(round.number)
+  if (!round.attempt.participants.includes(participant)) {
+    throw new HubError(
+      'forbidden',
+      'NotThisParticipant',
+      `${participant} was not chosen for round ${round.number}`,
+    )
+  }
+  const { base } = round.attempt
+  if (announcement.parameters !== base.digest) {
+    throw refused(
+      `training started from parameters ${announcement.parameters}; the round starts from ${base.digest}`,
+    )
+  }
+  if (announcement.length !== base.size) {
+    throw refused(`the update has ${announcement.length} bytes; the parameters take ${base.size}`)
+  }
+}
+
+async function dropOtherPartials({ round, participant }: Target, digest: string): Promise<void> {
+  const directory = round.uploadDirectory(participant)
+  const own = round.uploadPath(participant, digest)
+  for (const name of await listDirectory(directory)) {
+    const path = join(directory, name)
+    if (name.endsWith('.f32') && path !== own) await rm(path, { force: true })
+  }
+}
+
+/** Bytes of a partial upload after making sure that they are on the disk. */
+async function durableSize(path: string): Promise<number> {
+  const size = await sizeOf(path)
+  if (size === undefined) return 0
+  const file = await open(path, constants.O_RDWR)
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  return size
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0
+  while (done < bytes.byteLength) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done)
+    done += bytesWritten
+  }
+}
+
+function closed(round: number): HubError {
+  return new HubError('gone', 'RoundClosed', `round ${round} no longer takes updates`)
+}
+
+function refused(detail: string): HubError {
+  return new HubError('refused', 'UpdateRefused', detail)
+}
+
+function tooLarge(room: number): HubError {
+  return new HubError(
+    'tooLarge',
+    'BodyTooLarge',
+    `the body is longer than the ${room} bytes that may follow here`,
+  )
+}
+
+function offsetMismatch(announced: number, size: number): HubError {
+  const headers = { [UPLOAD_HEADERS.offset]: String(size) }
+  return new HubError(
+    'conflict',
+    'OffsetMismatch',
+    `the body starts at ${announced}; the next byte is ${size}`,
+    headers,
+  )
+}
