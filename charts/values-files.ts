@@ -11,7 +11,17 @@ interface JsonSchema {
 
 /** JSON schema of the values, as Helm checks them: draft 7, unknown names refused. */
 export function valuesSchema(): JsonSchema {
-  const schema = z.toJSONSchema(Values, { target: 'draft-7', io: 'input', reused: 'inline' }) as JsonSchema
+  const schema = z.toJSONSchema(Values, {
+    target: 'draft-7',
+    io: 'input',
+    reused: 'inline',
+    override: ({ jsonSchema }) => {
+      // CEL rules and list types of the kinds mean nothing here.
+      for (const keyword of Object.keys(jsonSchema)) {
+        if (keyword.startsWith('x-kubernetes-')) delete jsonSchema[keyword as keyof typeof jsonSchema]
+      }
+    },
+  }) as JsonSchema
   return { ...schema, title: 'Values of the chart tributary' }
 }
 

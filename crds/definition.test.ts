@@ -40,6 +40,8 @@ const complaints = (node: SchemaNode): string[] => [
   ...(typeof node['exclusiveMaximum'] === 'number' ? ['exclusiveMaximum is a number'] : []),
   ...(node['type'] === undefined && node['x-kubernetes-int-or-string'] !== true ? ['no type'] : []),
   ...(Array.isArray(node['type']) || node['type'] === 'null' ? ['not one type'] : []),
+  // For a whole number in the manifest the API server rounds such a bound: 0 passes a minimum of 0.01.
+  ...['minimum', 'maximum'].filter((bound) => bound in node && !Number.isInteger(node[bound])),
   ...(node['type'] === 'array' && !isObject(node['items']) ? ['no items'] : []),
 ]
 
@@ -106,6 +108,7 @@ describe('the check itself', () => {
       want: ': additionalProperties beside properties',
     },
     { name: 'a tuple', shape: z.object({ a: z.tuple([z.int()]) }), want: '.a[]: anyOf' },
+    { name: 'a fractional bound', shape: z.object({ a: z.number().min(0.5) }), want: '.a: minimum' },
     { name: 'an untyped field', shape: z.object({ a: z.unknown() }), want: '.a: no type' },
   ])('finds $name', ({ shape, want }) => {
     expect(findings(openApiSchema(shape), complaints)).toContain(want)

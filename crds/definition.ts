@@ -5,6 +5,7 @@ import { GROUP, VERSION } from './names.ts'
 import { DeviceProfileSpec, DeviceProfileStatus } from './device-profile.ts'
 import { EdgeModelSpec, EdgeModelStatus } from './edge-model.ts'
 import { FederatedRoundSpec, FederatedRoundStatus } from './federated-round.ts'
+import { rule, validations, type Rule } from './rules.ts'
 
 export interface PrinterColumn {
   name: string
@@ -22,6 +23,8 @@ export interface Kind {
   spec: z.ZodType
   status: z.ZodType
   columns: PrinterColumn[]
+  /** Rules on the whole object, its name included. */
+  rules?: Rule[]
 }
 
 const age: PrinterColumn = {
@@ -42,6 +45,15 @@ export const KINDS: Kind[] = [
     shortNames: ['fr'],
     description:
       'One federated campaign: nodes train an EdgeModel on their own data, round by round, and the hub merges what they learned.',
+    rules: [
+      rule(
+        'size(self.metadata.name) <= 63',
+        'metadata.name must have at most 63 characters: training pods are named after it',
+        {
+          value: 'self.metadata.name',
+        },
+      ),
+    ],
     spec: FederatedRoundSpec,
     status: FederatedRoundStatus,
     columns: [
@@ -107,20 +119,42 @@ export function openApiSchema(shape: z.ZodType): Record<string, unknown> {
   return structural(rest) as Record<string, unknown>
 }
 
-/** Drops what zod adds and the API server refuses: key schemas of maps and the patterns that zod.iso writes beside `format`. */
+type SchemaNode = Record<string, unknown>
+
 function structural(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(structural)
   if (typeof node !== 'object' || node === null) return node
-  const entries = Object.entries(node as Record<string, unknown>)
-  const isDate = entries.some(([key, value]) => key === 'format' && value === 'date-time')
-  return Object.fromEntries(
-    entries
-      .filter(
-        ([key, value]) =>
-          !(key === 'propertyNames' && typeof value === 'object') && !(isDate && key === 'pattern'),
-      )
-      .map(([key, value]) => [key, structural(value)]),
+  const kept = Object.entries(withDefault(node as SchemaNode)).filter((entry) =>
+    isWanted(node as SchemaNode, entry),
   )
+  return Object.fromEntries(kept.map(([key, value]) => [key, structural(value)]))
+}
+
+/** False for what zod adds and the API server refuses or does not need. */
+function isWanted(node: SchemaNode, [key, value]: [string, unknown]): boolean {
+  switch (key) {
+    case 'propertyNames': // key schemas of maps
+      return typeof value !== 'object'
+    case 'pattern': // beside format, and where a rule says the same in words
+      return typeof value !== 'string' || (node['format'] !== 'date-time' && !hasRuleOf(node, value))
+    case 'anyOf':
+      return node['x-kubernetes-int-or-string'] !== true
+    case 'minimum':
+    case 'maximum':
+      return Math.abs(Number(value)) !== Number.MAX_SAFE_INTEGER
+    default:
+      return true
+  }
+}
+
+const hasRuleOf = (node: SchemaNode, pattern: string): boolean =>
+  JSON.stringify(node['x-kubernetes-validations'] ?? '').includes(JSON.stringify(pattern).slice(1, -1))
+
+/** `kubectl explain` shows no defaults, so the description says them. */
+function withDefault(node: SchemaNode): SchemaNode {
+  const { description, default: value } = node
+  if (typeof description !== 'string' || !['string', 'number', 'boolean'].includes(typeof value)) return node
+  return { ...node, description: `${description} Default: ${String(value)}.` }
 }
 
 /** The CustomResourceDefinition of one kind. */
@@ -152,6 +186,7 @@ export function customResourceDefinition(kind: Kind): Record<string, unknown> {
               type: 'object',
               description: kind.description,
               required: ['spec'],
+              ...(kind.rules ? validations(...kind.rules) : {}),
               properties: {
                 apiVersion: { type: 'string' },
                 kind: { type: 'string' },

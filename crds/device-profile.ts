@@ -1,24 +1,25 @@
 // DeviceProfile: a class of edge nodes, which nodes they are and where their training data lie.
 import { z } from 'zod'
 import { Conditions, LabelSelector, ObjectName } from './kubernetes.ts'
+import { matching } from './rules.ts'
 
 const ColumnName = z.string().min(1).max(256)
 
 const Dataset = z
   .object({
     name: ObjectName.describe('Name that FederatedRounds use.'),
-    hostPath: z
-      .string()
-      .max(1024)
-      .regex(/^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+\.csv(\.gz)?$/)
-      .describe(
-        'Absolute path of one CSV file on every node of the profile, ending in .csv or .csv.gz, mounted read-only into training pods. One header line; every column but the labels is a feature, in file order, and a row is one sample.',
-      ),
+    hostPath: matching(
+      /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+\.csv(\.gz)?$/,
+      1024,
+      'an absolute path of letters, digits, -, _ and . without hidden or parent folders, ending in .csv or .csv.gz',
+    ).describe(
+      'Absolute path of one CSV file on every node of the profile, ending in .csv or .csv.gz, mounted read-only into training pods. One header line; every column but the labels is a feature, in file order, and a row is one sample.',
+    ),
     labelColumns: z
       .array(ColumnName)
       .min(1)
       .max(1024)
-      .meta({ 'x-kubernetes-list-type': 'atomic' })
+      .meta({ 'x-kubernetes-list-type': 'set' })
       .describe(
         'Columns that hold the label: one integer class from 0 for SoftmaxCrossEntropy, else numbers.',
       ),

@@ -1,31 +1,30 @@
 // EdgeModel: a named model with a history of immutable, signed versions, and where it is served.
 import { z } from 'zod'
-import { Conditions, LabelSelector, rule } from './kubernetes.ts'
+import { Conditions, LabelSelector } from './kubernetes.ts'
+import { matching, rule, validations } from './rules.ts'
 
 const Source = z
   .object({
-    storageUri: z
-      .string()
-      .max(2048)
-      .regex(/^(configmap:\/\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[-._a-zA-Z0-9]+|https:\/\/[^\s/?#@]+\/[^\s]*)$/)
-      .describe(
-        'Where the first version comes from: configmap://NAME/KEY, a ConfigMap in the same namespace (files below 1 MiB), or https://HOST/PATH.',
-      ),
-    digest: z
-      .string()
-      .max(71)
-      .regex(/^sha256:[0-9a-f]{64}$/)
+    storageUri: matching(
+      /^(configmap:\/\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[-._a-zA-Z0-9]+|https:\/\/[^\s/?#@]+\/[^\s]*)$/,
+      2048,
+      'configmap://NAME/KEY or https://HOST/PATH',
+    ).describe(
+      'Where the first version comes from: configmap://NAME/KEY, a ConfigMap in the same namespace (files below 1 MiB), or https://HOST/PATH.',
+    ),
+    digest: matching(/^sha256:[0-9a-f]{64}$/, 71, 'sha256: and 64 lower-case hexadecimal digits')
       .optional()
       .describe('Expected digest of the file, sha256:HEX. Required for https.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
+  .meta(
+    validations(
       rule(
         "has(self.digest) || !self.storageUri.startsWith('https://')",
-        'a storageUri with https needs a digest',
+        'a storageUri with https needs a digest, sha256:HEX of the file',
+        { fieldPath: '.digest', value: 'self.storageUri' },
       ),
-    ],
-  })
+    ),
+  )
   .describe(
     'One plain ONNX file: float32 parameters inside it, standard operators only. Cannot be changed: create another EdgeModel.',
   )
@@ -38,11 +37,13 @@ const Serving = z
 
 export const EdgeModelSpec = z
   .object({ source: Source, serving: Serving.optional() })
-  .meta({
-    'x-kubernetes-validations': [
-      rule('self.source == oldSelf.source', 'source cannot be changed: create another EdgeModel'),
-    ],
-  })
+  .meta(
+    validations(
+      rule('self.source == oldSelf.source', 'source cannot be changed: create another EdgeModel', {
+        fieldPath: '.source',
+      }),
+    ),
+  )
   .describe('What is wanted.')
 export type EdgeModelSpec = z.output<typeof EdgeModelSpec>
 

@@ -1,14 +1,8 @@
 // FederatedRound: one federated campaign over one EdgeModel. This file is the only source of its type, schema,
 // defaults, descriptions and CEL rules; docs/api.md says how the parts work together.
 import { z } from 'zod'
-import {
-  Conditions,
-  LabelSelector,
-  ObjectName,
-  ResourceRequirements,
-  Toleration,
-  rule,
-} from './kubernetes.ts'
+import { Conditions, LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
+import { rule, validations } from './rules.ts'
 
 const seconds = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum)
 
@@ -79,11 +73,14 @@ const Loss = z
       .optional()
       .describe('Parameters of type Huber.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
-      rule("!has(self.huber) || self.type == 'Huber'", 'huber goes with type Huber only'),
-    ],
-  })
+  .meta(
+    validations(
+      rule("!has(self.huber) || self.type == 'Huber'", 'huber goes with type Huber only', {
+        fieldPath: '.huber',
+        value: 'self.type',
+      }),
+    ),
+  )
   .describe('What training minimises, as the mean over the samples of a batch.')
 
 const Optimizer = z
@@ -115,12 +112,18 @@ const Optimizer = z
       .optional()
       .describe('Parameters of type Adam.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
-      rule("!has(self.sgd) || self.type == 'SGD'", 'sgd goes with type SGD only'),
-      rule("!has(self.adam) || self.type == 'Adam'", 'adam goes with type Adam only'),
-    ],
-  })
+  .meta(
+    validations(
+      rule("!has(self.sgd) || self.type == 'SGD'", 'sgd goes with type SGD only', {
+        fieldPath: '.sgd',
+        value: 'self.type',
+      }),
+      rule("!has(self.adam) || self.type == 'Adam'", 'adam goes with type Adam only', {
+        fieldPath: '.adam',
+        value: 'self.type',
+      }),
+    ),
+  )
   .prefault({})
   .describe(
     'How a node improves the parameters. Its state lives for one round on one node and never travels.',
@@ -152,8 +155,8 @@ const Evaluation = z
   .object({
     holdoutFraction: z
       .number()
-      .min(0.01)
-      .max(0.9)
+      .gt(0)
+      .lt(1)
       .default(0.2)
       .describe(
         "Fraction of a node's samples that it never trains on; the merged model is evaluated on them after each round.",
@@ -198,11 +201,11 @@ const Until = z
     atLeast: z.number().optional().describe('Stop after the first round whose metric is this or more.'),
     atMost: z.number().optional().describe('Stop after the first round whose metric is this or less.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
+  .meta(
+    validations(
       rule('has(self.atLeast) != has(self.atMost)', 'until needs exactly one of atLeast and atMost'),
-    ],
-  })
+    ),
+  )
   .describe('Stop before all rounds are done when the metric is good enough.')
 
 const PodTemplate = z
@@ -264,29 +267,39 @@ export const FederatedRoundSpec = z
       .describe('When the merged model becomes a new version of the EdgeModel.'),
     template: PodTemplate,
   })
-  .meta({
-    'x-kubernetes-validations': [
-      rule('self.modelRef == oldSelf.modelRef', 'modelRef cannot be changed: create another FederatedRound'),
-      rule('self.dataset == oldSelf.dataset', 'dataset cannot be changed: create another FederatedRound'),
-      rule('self.training == oldSelf.training', 'training cannot be changed: create another FederatedRound'),
+  .meta(
+    validations(
+      rule('self.modelRef == oldSelf.modelRef', 'modelRef cannot be changed: create another FederatedRound', {
+        fieldPath: '.modelRef',
+      }),
+      rule('self.dataset == oldSelf.dataset', 'dataset cannot be changed: create another FederatedRound', {
+        fieldPath: '.dataset',
+      }),
+      rule('self.training == oldSelf.training', 'training cannot be changed: create another FederatedRound', {
+        fieldPath: '.training',
+      }),
       rule(
         'self.evaluation == oldSelf.evaluation',
         'evaluation cannot be changed: create another FederatedRound',
+        { fieldPath: '.evaluation' },
       ),
       rule(
         'self.aggregation == oldSelf.aggregation',
         'aggregation cannot be changed: create another FederatedRound',
+        { fieldPath: '.aggregation' },
       ),
       rule(
         '!has(self.participants.perRound) || self.participants.perRound >= self.completion.minUpdates',
         'participants.perRound must be at least completion.minUpdates, or no round can reach its quorum',
+        { fieldPath: '.participants.perRound' },
       ),
       rule(
         "!has(self.until) || self.until.metric == 'loss' || (self.until.metric == 'accuracy') == (self.training.loss.type in ['SoftmaxCrossEntropy', 'BinaryCrossEntropy'])",
         'until.metric does not fit training.loss.type: accuracy goes with SoftmaxCrossEntropy and BinaryCrossEntropy, meanAbsoluteError and meanSquaredError with MeanSquaredError and Huber',
+        { fieldPath: '.until.metric', value: 'self.until.metric' },
       ),
-    ],
-  })
+    ),
+  )
   .describe('What is wanted.')
 export type FederatedRoundSpec = z.output<typeof FederatedRoundSpec>
 

@@ -1,16 +1,17 @@
 // The parts of Kubernetes' own API that our kinds embed, under Kubernetes' own names, bounded so that CEL rules stay cheap.
 import { z } from 'zod'
+import { matching, rule, validations } from './rules.ts'
 
 /** A qualified label key: an optional DNS prefix and a name. */
-const LabelKey = z
-  .string()
-  .max(317)
-  .regex(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/)
+const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 
-const LabelValue = z
-  .string()
-  .max(63)
-  .regex(/^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/)
+const LabelKey = matching(LABEL_KEY, 317, 'a label key such as site or example.com/site')
+
+const LabelValue = matching(
+  /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/,
+  63,
+  'a label value: letters, digits, -, _ and ., or empty',
+)
 
 export const LabelSelectorRequirement = z
   .object({
@@ -24,20 +25,28 @@ export const LabelSelectorRequirement = z
       .optional()
       .describe('Values for In and NotIn; must be absent for Exists and DoesNotExist.'),
   })
-  .meta({
-    'x-kubernetes-validations': [
-      {
-        rule: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-        message: 'operator In and NotIn need values, Exists and DoesNotExist must have none',
-      },
-    ],
-  })
+  .meta(
+    validations(
+      rule(
+        "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        'operator In and NotIn need values, Exists and DoesNotExist must have none',
+      ),
+    ),
+  )
 
 /** metav1.LabelSelector. */
 export const LabelSelector = z.object({
   matchLabels: z
     .record(z.string().max(317), LabelValue)
-    .meta({ maxProperties: 64 })
+    .meta({
+      maxProperties: 64,
+      ...validations(
+        rule(
+          `self.all(key, size(key) <= 317 && key.matches(r'${LABEL_KEY.source}'))`,
+          'every key must be a label key such as site or example.com/site',
+        ),
+      ),
+    })
     .optional()
     .describe('Labels that a node must have, with these values.'),
   matchExpressions: z
@@ -74,49 +83,94 @@ export const Conditions = z
   .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
 
 /** corev1.Toleration. */
-export const Toleration = z.object({
-  key: z
-    .string()
-    .max(317)
-    .optional()
-    .describe('Taint key that the toleration applies to; absent matches all keys.'),
-  operator: z.enum(['Exists', 'Equal']).optional().describe("Relation to the taint's value; default Equal."),
-  value: z.string().max(63).optional().describe('Taint value for operator Equal.'),
-  effect: z
-    .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
-    .optional()
-    .describe('Taint effect to match; absent matches all.'),
-  tolerationSeconds: z
-    .int()
-    .optional()
-    .describe('How long a NoExecute taint is tolerated, in seconds; absent: for ever.'),
-})
+export const Toleration = z
+  .object({
+    key: z
+      .string()
+      .max(317)
+      .optional()
+      .describe('Taint key that the toleration applies to; absent matches all keys.'),
+    operator: z
+      .enum(['Exists', 'Equal'])
+      .optional()
+      .describe("Relation to the taint's value; default Equal."),
+    value: z.string().max(63).optional().describe('Taint value for operator Equal.'),
+    effect: z
+      .enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute'])
+      .optional()
+      .describe('Taint effect to match; absent matches all.'),
+    tolerationSeconds: z
+      .int()
+      .optional()
+      .describe('How long a NoExecute taint is tolerated, in seconds; absent: for ever.'),
+  })
+  .meta(
+    validations(
+      rule(
+        "!has(self.value) || self.value == '' || !has(self.operator) || self.operator == 'Equal'",
+        'operator Exists takes no value',
+        { fieldPath: '.value' },
+      ),
+      rule(
+        "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+        'without a key, operator must be Exists: it then tolerates every taint',
+        { fieldPath: '.operator' },
+      ),
+      rule(
+        "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        'tolerationSeconds goes with effect NoExecute only',
+        { fieldPath: '.tolerationSeconds' },
+      ),
+    ),
+  )
 export type Toleration = z.infer<typeof Toleration>
 
-const Quantity = z
-  .string()
-  .max(32)
-  .regex(/^([0-9]+|[0-9]+\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/)
+const QUANTITY = /^([0-9]+|[0-9]+\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/
 
-const ResourceList = z.record(z.string().max(253), Quantity).meta({ maxProperties: 16 })
+/** resource.Quantity: people write `cpu: 2` as well as `cpu: 500m`. */
+const Quantity = z
+  .union([z.int().min(0), z.string().max(32).regex(QUANTITY)])
+  .meta({ 'x-kubernetes-int-or-string': true, pattern: QUANTITY.source })
+  .transform(String)
+
+const ResourceList = z.record(z.string().max(253), Quantity).meta({
+  maxProperties: 16,
+  ...validations(
+    rule(
+      "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.contains('/'))",
+      'a resource is cpu, memory, ephemeral-storage or a name with a domain such as nvidia.com/gpu',
+    ),
+  ),
+})
+
+/** A pod that asks for more than its limit would be refused later, when nobody looks. */
+const withinLimit = (name: string) => {
+  const text = (list: string) => `string(self.${list}['${name}'])`
+  const quantity = (list: string) => `quantity(${text(list)})`
+  const given = ['requests', 'limits']
+    .map((list) => `has(self.${list}) && '${name}' in self.${list} && isQuantity(${text(list)})`)
+    .join(' && ')
+  return rule(
+    `!(${given}) || ${quantity('requests')}.compareTo(${quantity('limits')}) <= 0`,
+    `requests.${name} must not be above limits.${name}`,
+    { fieldPath: '.requests' },
+  )
+}
 
 /** corev1.ResourceRequirements without claims. */
-export const ResourceRequirements = z.object({
-  requests: ResourceList.optional().describe(
-    'What the pod is guaranteed, for example cpu: 500m, memory: 256Mi.',
-  ),
-  limits: ResourceList.optional().describe('What the pod may use at most.'),
-})
+export const ResourceRequirements = z
+  .object({
+    requests: ResourceList.optional().describe(
+      'What the pod is guaranteed, for example cpu: 500m, memory: 256Mi.',
+    ),
+    limits: ResourceList.optional().describe('What the pod may use at most.'),
+  })
+  .meta(validations(withinLimit('cpu'), withinLimit('memory')))
 export type ResourceRequirements = z.infer<typeof ResourceRequirements>
 
-/** A DNS label such as the name of an object in the same namespace. */
-export const ObjectName = z
-  .string()
-  .min(1)
-  .max(253)
-  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/)
-
-/** One CEL rule as CRD metadata. */
-export function rule(expression: string, message: string): { rule: string; message: string } {
-  return { rule: expression, message }
-}
+/** Name of an object, as Kubernetes takes it. */
+export const ObjectName = matching(
+  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/,
+  253,
+  'a name: lower-case letters, digits, - and .',
+)

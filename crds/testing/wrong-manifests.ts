@@ -1,0 +1,182 @@
+// Manifests that are wrong in one way each, and what the API server must say: the field, the value where it can show
+// one, and what would be right.
+import { minimalModel, minimalProfile, minimalRound, type Manifest } from './manifests.ts'
+
+export interface WrongManifest {
+  name: string
+  manifest: Manifest
+  says: string[]
+}
+
+const regression = { loss: { type: 'MeanSquaredError' } }
+
+const dataset = (fields: Record<string, unknown>): Manifest =>
+  minimalProfile({
+    datasets: [{ name: 'digits', hostPath: '/srv/digits.csv', labelColumns: ['label'], ...fields }],
+  })
+
+const template = (fields: Record<string, unknown>): Manifest => minimalRound({ template: fields })
+
+const rounds: WrongManifest[] = [
+  {
+    name: 'a misspelt field',
+    manifest: minimalRound({ roundz: 3 }),
+    says: ['unknown field "spec.roundz"'],
+  },
+  {
+    name: 'a field of a later version',
+    manifest: minimalRound({ privacy: { epsilon: 1 } }),
+    says: ['unknown field "spec.privacy"'],
+  },
+  {
+    name: 'no model',
+    manifest: minimalRound({ modelRef: undefined }),
+    says: ['spec.modelRef', 'Required value'],
+  },
+  {
+    name: 'no rounds',
+    manifest: minimalRound({ rounds: 0 }),
+    says: ['spec.rounds', 'Invalid value: 0', 'greater than or equal to 1'],
+  },
+  {
+    name: 'a word for a number',
+    manifest: minimalRound({ rounds: 'ten' }),
+    says: ['spec.rounds', 'must be of type integer'],
+  },
+  {
+    name: 'a loss that does not exist',
+    manifest: minimalRound({ training: { loss: { type: 'Hinge' } } }),
+    says: ['spec.training.loss.type', '"Hinge"', 'supported values: "SoftmaxCrossEntropy"'],
+  },
+  {
+    name: 'parameters of another loss',
+    manifest: minimalRound({ training: { loss: { type: 'MeanSquaredError', huber: { delta: 2 } } } }),
+    says: ['spec.training.loss.huber', '"MeanSquaredError"', 'huber goes with type Huber only'],
+  },
+  {
+    name: 'parameters of another optimiser',
+    manifest: minimalRound({ training: { ...regression, optimizer: { type: 'SGD', adam: {} } } }),
+    says: ['spec.training.optimizer.adam', '"SGD"', 'adam goes with type Adam only'],
+  },
+  {
+    name: 'a learning rate of nothing',
+    manifest: minimalRound({ training: { ...regression, optimizer: { learningRate: 0 } } }),
+    says: ['spec.training.optimizer.learningRate', 'Invalid value: 0', 'greater than 0'],
+  },
+  {
+    name: 'nothing held out',
+    manifest: minimalRound({ evaluation: { holdoutFraction: 0 } }),
+    says: ['spec.evaluation.holdoutFraction', 'Invalid value: 0', 'greater than 0'],
+  },
+  {
+    name: 'everything held out',
+    manifest: minimalRound({ evaluation: { holdoutFraction: 1 } }),
+    says: ['spec.evaluation.holdoutFraction', 'Invalid value: 1', 'less than 1'],
+  },
+  {
+    name: 'a target without a bound',
+    manifest: minimalRound({ until: { metric: 'accuracy' } }),
+    says: ['spec.until', 'exactly one of atLeast and atMost'],
+  },
+  {
+    name: 'a metric that the loss does not give',
+    manifest: minimalRound({ until: { metric: 'meanSquaredError', atMost: 1 } }),
+    says: ['spec.until.metric', '"meanSquaredError"', 'accuracy goes with SoftmaxCrossEntropy'],
+  },
+  {
+    name: 'a quorum that no round can reach',
+    manifest: minimalRound({
+      participants: { profiles: ['gateway'], perRound: 2 },
+      completion: { minUpdates: 3 },
+    }),
+    says: ['spec.participants.perRound', 'at least completion.minUpdates'],
+  },
+  {
+    name: 'the same profile twice',
+    manifest: minimalRound({ participants: { profiles: ['gateway', 'gateway'] } }),
+    says: ['spec.participants.profiles[1]', 'Duplicate value: "gateway"'],
+  },
+  {
+    name: 'a name with a space',
+    manifest: minimalRound({ dataset: 'Digits Set' }),
+    says: ['spec.dataset', '"Digits Set"', 'lower-case letters, digits, - and .'],
+  },
+  {
+    name: 'a name too long for its pods',
+    manifest: minimalRound({}, 'a'.repeat(64)),
+    says: ['metadata.name must have at most 63 characters'],
+  },
+]
+
+const pods: WrongManifest[] = [
+  {
+    name: 'a quantity with a unit that does not exist',
+    manifest: template({ resources: { limits: { memory: '1.5GB' } } }),
+    says: ['spec.template.resources.limits.memory', '"1.5GB"', '(m|k|Ki|M|Mi|G|Gi|T|Ti)'],
+  },
+  {
+    name: 'a resource that does not exist',
+    manifest: template({ resources: { limits: { mem: '1Gi' } } }),
+    says: ['spec.template.resources.limits', 'a resource is cpu, memory, ephemeral-storage'],
+  },
+  {
+    name: 'more asked for than allowed',
+    manifest: template({ resources: { requests: { cpu: 3 }, limits: { cpu: '2500m' } } }),
+    says: ['spec.template.resources.requests', 'requests.cpu must not be above limits.cpu'],
+  },
+  {
+    name: 'a toleration that no pod may have',
+    manifest: template({ tolerations: [{ key: 'edge', operator: 'Exists', value: 'x' }] }),
+    says: ['spec.template.tolerations[0].value', 'operator Exists takes no value'],
+  },
+]
+
+const modelsAndProfiles: WrongManifest[] = [
+  {
+    name: 'a place that models cannot come from',
+    manifest: minimalModel({ source: { storageUri: 's3://bucket/model.onnx' } }),
+    says: ['spec.source.storageUri', '"s3://bucket/model.onnx"', 'configmap://NAME/KEY or https://HOST/PATH'],
+  },
+  {
+    name: 'a download without a digest',
+    manifest: minimalModel({ source: { storageUri: 'https://example.com/model.onnx' } }),
+    says: ['spec.source.digest', 'https://example.com/model.onnx', 'needs a digest, sha256:HEX'],
+  },
+  {
+    name: 'a digest of another kind',
+    manifest: minimalModel({ source: { storageUri: 'https://example.com/model.onnx', digest: 'md5:00' } }),
+    says: ['spec.source.digest', '"md5:00"', 'sha256: and 64 lower-case hexadecimal digits'],
+  },
+  {
+    name: 'a selector operator without its values',
+    manifest: minimalProfile({ nodeSelector: { matchExpressions: [{ key: 'site', operator: 'In' }] } }),
+    says: ['spec.nodeSelector.matchExpressions[0]', 'operator In and NotIn need values'],
+  },
+  {
+    name: 'a label value that no node can have',
+    manifest: minimalProfile({ nodeSelector: { matchLabels: { site: 'north side' } } }),
+    says: ['spec.nodeSelector.matchLabels', '"north side"', 'a label value: letters, digits'],
+  },
+  {
+    name: 'a label key that no node can have',
+    manifest: minimalProfile({ nodeSelector: { matchLabels: { 'the site': 'north' } } }),
+    says: ['spec.nodeSelector.matchLabels', 'a label key such as site or example.com/site'],
+  },
+  {
+    name: 'a path that climbs',
+    manifest: dataset({ hostPath: '/srv/../etc/shadow.csv' }),
+    says: ['spec.datasets[0].hostPath', '"/srv/../etc/shadow.csv"', 'without hidden or parent folders'],
+  },
+  {
+    name: 'a file that is no CSV',
+    manifest: dataset({ hostPath: '/srv/digits.parquet' }),
+    says: ['spec.datasets[0].hostPath', '"/srv/digits.parquet"', 'ending in .csv or .csv.gz'],
+  },
+  {
+    name: 'no label column',
+    manifest: dataset({ labelColumns: [] }),
+    says: ['spec.datasets[0].labelColumns', 'at least 1 items'],
+  },
+]
+
+export const WRONG_MANIFESTS: WrongManifest[] = [...rounds, ...pods, ...modelsAndProfiles]
