@@ -39,7 +39,17 @@ export const tools = {
     name: 'helm',
     module: 'helm',
     package: 'helm.sh/helm/v3/cmd/helm',
-    versionOf: { module: 'helm.sh/helm/v3', variables: ['helm.sh/helm/v3/internal/version.version=%v'] },
+    versionOf: {
+      module: 'helm.sh/helm/v3',
+      // Helm's releases are told which Kubernetes they render for when there is no cluster; else charts meet v1.20.
+      variables: [
+        'helm.sh/helm/v3/internal/version.version=%v',
+        'helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1',
+        'helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34',
+        'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1',
+        'helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34',
+      ],
+    },
   },
   kind: { name: 'kind', module: 'kind', package: 'sigs.k8s.io/kind' },
   pause: { name: 'pause', module: 'pause', package: 'tributary.dev/e2e/tools/pause' },
