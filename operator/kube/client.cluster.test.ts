@@ -90,7 +90,7 @@ describe('the client against a real API server', () => {
     const refused = await failure(
       cluster.client.applyStatus(pods, { apiVersion: 'v1', kind: 'Pod', metadata: other, status }),
     )
-    expect(refused).toMatchObject({status: 409})
+    expect(refused).toMatchObject({ status: 409 })
   })
 
   it('does not delete a successor of the same name', async () => {

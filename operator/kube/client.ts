@@ -144,7 +144,7 @@ async function apply<T extends KubeObject>(
 
 /** The server says "invalid" when an applied uid is not the object's; we mean it as a precondition. */
 function isForeignUid({ status, message }: ApiError): boolean {
-  return status === 422 && /metadata\.uid: Invalid value/.test(message)
+  return status === 422 && message.includes('metadata.uid: Invalid value')
 }
 
 function asConflict({ message, cause }: ApiError): ApiError {
