@@ -1,12 +1,14 @@
 // The settings of both commands, read from the environment that a pod gives. A missing or wrong one is named together
 // with what would be right; all of them are reported at once.
-import { X509Certificate } from 'node:crypto'
+import { type KeyObject, X509Certificate, createPublicKey } from 'node:crypto'
 
 import { z } from 'zod'
 
 import { parseHubAddress } from '#federation/wire/endpoint.ts'
 
-const authority = z.string().refine(isAuthority, 'expected the X.509 certificate of an authority, in PEM')
+const authority = z
+  .string()
+  .refine(isAuthority, "expected the X.509 certificate of the hub's authority, in PEM")
 
 const HubSettings = z.object({
   TRIBUTARY_HUB_ADDRESS: z.string().transform((value, context) => {
@@ -56,9 +58,18 @@ export function readSettings<Schema extends z.ZodType>(
   throw new SettingsError(`environment: ${problems.join('; ')}`)
 }
 
+const PUBLIC_KEY = /-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g
+
+/** The Ed25519 public keys in a PEM text. */
+export function readPublicKeys(pem: string): KeyObject[] {
+  const keys = (pem.match(PUBLIC_KEY) ?? []).map((block) => createPublicKey(block))
+  if (keys.length > 0 && keys.every(({ asymmetricKeyType }) => asymmetricKeyType === 'ed25519')) return keys
+  throw new SettingsError('environment: TRIBUTARY_SIGNING_PUBLIC_KEY: expected Ed25519 public keys in PEM')
+}
+
 function isAuthority(pem: string): boolean {
   try {
-    return new X509Certificate(pem).ca
+    return new X509Certificate(pem).raw.length > 0
   } catch {
     return false
   }

@@ -1,5 +1,7 @@
 // The edge side's one program: `train` in training pods, `agent` in the DaemonSet. This file alone reads the environment,
 // randomness and signals, and decides the exit status. The training and inference threads start from it too.
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { isMainThread } from 'node:worker_threads'
 
 import { Command } from 'commander'
@@ -8,11 +10,15 @@ import { pino } from 'pino'
 import { type HubEndpoint, tokenFromFile } from '#federation/wire/endpoint.ts'
 
 import packageDescription from '../package.json' with { type: 'json' }
-import { SettingsError, TrainSettings, readSettings } from './environment.ts'
+import { runAgent } from './agent/agent.ts'
+import './agent/thread.ts'
+import { AgentSettings, SettingsError, TrainSettings, readPublicKeys, readSettings } from './environment.ts'
 import './train/thread.ts'
 import { runTraining } from './train/train.ts'
 
 const EXIT_SETTINGS = 2
+/** After a signal, what is under way gets this long to end. */
+const GRACE_MS = 2_000
 const DEFAULT_TOKEN_FILE = '/var/run/secrets/tributary/token'
 
 const log = pino({ name: 'tributary-edge' })
@@ -40,7 +46,7 @@ function terminationSignal(): AbortSignal {
 async function run(command: (signal: AbortSignal) => Promise<unknown>): Promise<never> {
   const signal = terminationSignal()
   try {
-    const outcome = await command(signal)
+    const outcome = await Promise.race([command(signal), graceAfter(signal)])
     log.info({ outcome }, 'finished')
     process.exit(0)
   } catch (error) {
@@ -51,6 +57,12 @@ async function run(command: (signal: AbortSignal) => Promise<unknown>): Promise<
     log.fatal(error instanceof SettingsError ? error.message : error)
     process.exit(error instanceof SettingsError ? EXIT_SETTINGS : 1)
   }
+}
+
+async function graceAfter(signal: AbortSignal): Promise<never> {
+  await once(signal, 'abort')
+  await delay(GRACE_MS)
+  throw signal.reason
 }
 
 interface TrainFlags {
@@ -76,6 +88,33 @@ async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
   })
 }
 
+interface AgentFlags {
+  tokenFile: string
+  stateFolder: string
+  port: string
+}
+
+async function agent(flags: AgentFlags, signal: AbortSignal): Promise<never> {
+  const settings = readSettings(AgentSettings, process.env)
+  return await runAgent({
+    hub: hubEndpoint(settings, flags.tokenFile),
+    keys: readPublicKeys(settings.TRIBUTARY_SIGNING_PUBLIC_KEY),
+    stateFolder: flags.stateFolder,
+    port: readPort(flags.port),
+    threadEntry: new URL(import.meta.url),
+    softwareVersion: packageDescription.version,
+    log,
+    random: Math.random,
+    signal,
+  })
+}
+
+function readPort(text: string): number {
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  throw new SettingsError(`--port ${text}: expected a number from 0 to 65535`)
+}
+
 function program(): Command {
   const edge = new Command('tributary-edge').version(packageDescription.version)
   edge
@@ -85,6 +124,13 @@ function program(): Command {
     .option('--data-folder <path>', 'folder that the data set lies in', '/data')
     .option('--work-folder <path>', 'folder for downloads and the finished update', '/work')
     .action(async (flags: TrainFlags) => run(async (signal) => await train(flags, signal)))
+  edge
+    .command('agent')
+    .description('serve the models that the hub distributes, and go on serving without it')
+    .option('--token-file <path>', "the pod's token for the hub, read anew for each call", DEFAULT_TOKEN_FILE)
+    .option('--state-folder <path>', 'folder that keeps the models over restarts', '/var/lib/tributary')
+    .option('--port <number>', 'port of the Open Inference Protocol, health and metrics', '8000')
+    .action(async (flags: AgentFlags) => run(async (signal) => await agent(flags, signal)))
   return edge
 }
 
