@@ -11,7 +11,7 @@ FOLDERS := $(wildcard crds operator federation edge-agent charts e2e examples be
 GENERATED := crds wire chart
 LINTS := types rules imports unused format
 CHECKS := $(GENERATED:%=verify-%) $(LINTS:%=lint-%)
-SUITES := node e2e/suites/main.ts $(if $(T),--path $(T)) $(CHECKS:%=--check %)
+SUITES := node e2e/suites/main.ts $(if $(T),--path $(T))
 
 ##@ Run it
 demo: deps ## A real cluster, Tributary on it, a model trained on its edge nodes and served by them
@@ -28,16 +28,16 @@ down: deps ## Take the cluster down, leaving nothing behind
 
 ##@ Test it
 test: deps ## Everything: checks, unit, loopback, cluster tests and the stories on a real cluster [T=path]
-	$(SUITES)
+	@$(SUITES) $(CHECKS:%=--check %)
 
 test-unit: deps ## Tests without a cluster, seconds [T=path]
-	$(SUITES) unit loopback
+	@$(SUITES) unit loopback
 
 test-cluster: deps ## Tests against a real kube-apiserver [T=path]
-	$(SUITES) cluster
+	@$(SUITES) cluster
 
 test-e2e: deps ## The stories, on a real cluster with edge nodes [T=path]
-	$(SUITES) story
+	@$(SUITES) story
 
 bench: deps ## Measure [T=path]
 	node bench/main.ts $(T)

@@ -122,6 +122,8 @@ function report(all: readonly Outcome[]): void {
   for (const { suite, tally, seconds } of all) {
     process.stdout.write(`${suite.padEnd(9)} ${summary(tally)} in ${seconds} s\n`)
   }
+  if (all.length === 0)
+    process.stdout.write(`no test file of these suites has ${values.path ?? ''} in its path\n`)
   const total = all.map(({ tally }) => tally).reduce(add, NOTHING)
   process.exitCode = exitCode(total)
   process.stdout.write(`${summary(total)}\n`)

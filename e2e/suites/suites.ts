@@ -9,7 +9,8 @@ export interface VitestSuite {
   readonly limitMinutes: number
 }
 
-const TOOLS = ['e2e/cluster/main.ts', 'tools']
+const API_SERVER = ['e2e/cluster/main.ts', 'tools', '--for', 'apiserver']
+const WHOLE_CLUSTER = ['e2e/cluster/main.ts', 'tools']
 const IMAGES = ['e2e/images/build.ts']
 
 export const CHECKS = 'checks'
@@ -19,6 +20,6 @@ export const PREPARE_LIMIT_MINUTES = 45
 export const SUITES: readonly VitestSuite[] = [
   { name: 'unit', files: '**/*.test.ts', prepare: [], limitMinutes: 15 },
   { name: 'loopback', files: '**/*.loopback.test.ts', prepare: [], limitMinutes: 15 },
-  { name: 'cluster', files: '**/*.cluster.test.ts', prepare: [TOOLS], limitMinutes: 30 },
-  { name: 'story', files: '**/*.story.test.ts', prepare: [TOOLS, IMAGES], limitMinutes: 75 },
+  { name: 'cluster', files: '**/*.cluster.test.ts', prepare: [API_SERVER], limitMinutes: 30 },
+  { name: 'story', files: '**/*.story.test.ts', prepare: [WHOLE_CLUSTER, IMAGES], limitMinutes: 75 },
 ]
