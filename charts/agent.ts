@@ -3,16 +3,13 @@
 import { k8s } from 'cdk8s-plus-27'
 import type { Construct } from 'constructs'
 import {
-  fromPod,
   imageOf,
-  LOG_LEVEL,
   MADE_BY_OPERATOR,
   metadata,
   nameOf,
   podValues,
   restrictedContainer,
   selectorLabels,
-  TOKEN_FILE,
   tokenMount,
   tokenVolume,
   variable,
@@ -20,8 +17,13 @@ import {
 import { action, onlyIf, plain, text } from './helm.ts'
 import { TemplateChart } from './template-chart.ts'
 
-const TRUST_FOLDER = '/etc/tributary/trust'
 const STORE_FOLDER = '/var/lib/tributary'
+
+/** From the ConfigMap that the operator makes at its first start; the pod waits for it. */
+const trusted = (name: string, key: string): k8s.EnvVar => ({
+  name,
+  valueFrom: { configMapKeyRef: { name: MADE_BY_OPERATOR.trust, key } },
+})
 
 const probe = (path: string): k8s.Probe => ({
   httpGet: { path, port: k8s.IntOrString.fromString('predict') },
@@ -32,15 +34,12 @@ const probe = (path: string): k8s.Probe => ({
 const container: k8s.Container = {
   name: 'agent',
   ...imageOf('edgeAgent'),
-  args: ['agent'],
+  args: ['agent', `--state-folder=${STORE_FOLDER}`, '--port', text('agent.port')],
   env: [
     variable('TRIBUTARY_HUB_ADDRESS', action('include "tributary.hubAddress" . | quote')),
-    variable('TRIBUTARY_TRUST_FOLDER', TRUST_FOLDER),
-    variable('TRIBUTARY_STORE_FOLDER', STORE_FOLDER),
-    variable('TRIBUTARY_PORT', text('agent.port')),
-    fromPod('TRIBUTARY_NODE_NAME', 'spec.nodeName'),
-    TOKEN_FILE,
-    LOG_LEVEL,
+    // Only what is public: the Secrets of the hub hold private keys and stay with the hub.
+    trusted('TRIBUTARY_HUB_CA', 'ca.crt'),
+    trusted('TRIBUTARY_SIGNING_PUBLIC_KEY', 'signing.pub'),
   ],
   // hostPort is given by the API server when the pod is in the node's network.
   ports: [{ name: 'predict', containerPort: 8000 }],
@@ -48,11 +47,7 @@ const container: k8s.Container = {
   readinessProbe: probe('/v2/health/ready'),
   securityContext: { ...restrictedContainer, runAsUser: 0 },
   terminationMessagePolicy: 'FallbackToLogsOnError',
-  volumeMounts: [
-    tokenMount,
-    { name: 'trust', mountPath: TRUST_FOLDER, readOnly: true },
-    { name: 'store', mountPath: STORE_FOLDER },
-  ],
+  volumeMounts: [tokenMount, { name: 'store', mountPath: STORE_FOLDER }],
 }
 
 export class AgentChart extends TemplateChart {
@@ -75,7 +70,6 @@ export class AgentChart extends TemplateChart {
             containers: [container],
             volumes: [
               tokenVolume,
-              { name: 'trust', configMap: { name: MADE_BY_OPERATOR.trust } },
               {
                 name: 'store',
                 hostPath: { path: text('agent.storePath'), type: 'DirectoryOrCreate' },

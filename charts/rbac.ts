@@ -14,18 +14,14 @@ const plurals = KINDS.map(({ plural }) => plural)
 type Rule = k8s.PolicyRule
 
 const operatorClusterRules: Rule[] = [
-  { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list', 'watch'] },
-  {
-    apiGroups: [''],
-    resources: ['pods'],
-    verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
-  },
+  { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
+  // Training pods, in the namespaces of their FederatedRounds; made once and never changed.
+  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'] },
   // patch sets and removes finalizers; nothing else outside status is written.
   { apiGroups: [GROUP], resources: plurals, verbs: ['get', 'list', 'watch', 'patch'] },
   { apiGroups: [GROUP], resources: plurals.map((plural) => `${plural}/status`), verbs: ['patch'] },
-  // An owner reference that blocks deletion, on clusters that check it.
-  { apiGroups: [GROUP], resources: plurals.map((plural) => `${plural}/finalizers`), verbs: ['update'] },
-  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  // get and patch count up an Event that is said again.
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'get', 'patch'] },
 ]
 
 const { hubTls, signingKey, trust, lease } = MADE_BY_OPERATOR
@@ -33,7 +29,7 @@ const { hubTls, signingKey, trust, lease } = MADE_BY_OPERATOR
 const operatorRules: Rule[] = [
   // create cannot be limited to a name.
   { apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['create'] },
-  { apiGroups: [''], resources: ['secrets'], resourceNames: [hubTls, signingKey], verbs: ['get', 'patch'] },
+  { apiGroups: [''], resources: ['secrets'], resourceNames: [hubTls, signingKey], verbs: ['get'] },
   { apiGroups: [''], resources: ['configmaps'], resourceNames: [trust], verbs: ['get', 'patch'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   {

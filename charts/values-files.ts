@@ -15,14 +15,16 @@ export function valuesSchema(): JsonSchema {
     target: 'draft-7',
     io: 'input',
     reused: 'inline',
-    override: ({ jsonSchema }) => {
-      // CEL rules and list types of the kinds mean nothing here.
-      for (const keyword of Object.keys(jsonSchema)) {
-        if (keyword.startsWith('x-kubernetes-')) delete jsonSchema[keyword as keyof typeof jsonSchema]
-      }
-    },
   }) as JsonSchema
-  return { ...schema, title: 'Values of the chart tributary' }
+  return { ...(withoutKubernetes(schema) as JsonSchema), title: 'Values of the chart tributary' }
+}
+
+/** The kinds' CEL rules and list types mean nothing to Helm. */
+function withoutKubernetes(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(withoutKubernetes)
+  if (typeof node !== 'object' || node === null) return node
+  const kept = Object.entries(node).filter(([keyword]) => !keyword.startsWith('x-kubernetes-'))
+  return Object.fromEntries(kept.map(([keyword, value]) => [keyword, withoutKubernetes(value)]))
 }
 
 export const valuesSchemaFile = (): string => `${JSON.stringify(valuesSchema(), null, 2)}\n`

@@ -209,7 +209,7 @@ export const Values = z.strictObject({
   logLevel: z
     .enum(['trace', 'debug', 'info', 'warn', 'error'])
     .default('info')
-    .describe('Log level of operator, hub and agents.'),
+    .describe('Log level of operator and hub.'),
   operator: Operator,
   hub: Hub,
   agent: Agent,

@@ -30,19 +30,23 @@ const REFUSED_KEYWORDS = [
 const isObject = (value: unknown): value is SchemaNode =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Everything wrong with one node, in words. */
+/** Everything that can be wrong with one node, by its name. */
+const COMPLAINTS: Record<string, (node: SchemaNode) => boolean> = {
+  'additionalProperties beside properties': (node) =>
+    isObject(node['properties']) && 'additionalProperties' in node,
+  'exclusiveMinimum is a number': (node) => typeof node['exclusiveMinimum'] === 'number',
+  'exclusiveMaximum is a number': (node) => typeof node['exclusiveMaximum'] === 'number',
+  // For a whole number in the manifest the API server rounds such a bound: 0 passes a minimum of 0.01.
+  'a bound is a fraction': (node) =>
+    ['minimum', 'maximum'].some((bound) => bound in node && !Number.isInteger(node[bound])),
+  'no type': (node) => node['type'] === undefined && node['x-kubernetes-int-or-string'] !== true,
+  'not one type': (node) => Array.isArray(node['type']) || node['type'] === 'null',
+  'no items': (node) => node['type'] === 'array' && !isObject(node['items']),
+}
+
 const complaints = (node: SchemaNode): string[] => [
   ...REFUSED_KEYWORDS.filter((keyword) => keyword in node),
-  ...(isObject(node['properties']) && 'additionalProperties' in node
-    ? ['additionalProperties beside properties']
-    : []),
-  ...(typeof node['exclusiveMinimum'] === 'number' ? ['exclusiveMinimum is a number'] : []),
-  ...(typeof node['exclusiveMaximum'] === 'number' ? ['exclusiveMaximum is a number'] : []),
-  ...(node['type'] === undefined && node['x-kubernetes-int-or-string'] !== true ? ['no type'] : []),
-  ...(Array.isArray(node['type']) || node['type'] === 'null' ? ['not one type'] : []),
-  // For a whole number in the manifest the API server rounds such a bound: 0 passes a minimum of 0.01.
-  ...['minimum', 'maximum'].filter((bound) => bound in node && !Number.isInteger(node[bound])),
-  ...(node['type'] === 'array' && !isObject(node['items']) ? ['no items'] : []),
+  ...Object.keys(COMPLAINTS).filter((name) => COMPLAINTS[name]?.(node)),
 ]
 
 const unbounded = (node: SchemaNode): string[] => {
@@ -108,7 +112,11 @@ describe('the check itself', () => {
       want: ': additionalProperties beside properties',
     },
     { name: 'a tuple', shape: z.object({ a: z.tuple([z.int()]) }), want: '.a[]: anyOf' },
-    { name: 'a fractional bound', shape: z.object({ a: z.number().min(0.5) }), want: '.a: minimum' },
+    {
+      name: 'a fractional bound',
+      shape: z.object({ a: z.number().min(0.5) }),
+      want: '.a: a bound is a fraction',
+    },
     { name: 'an untyped field', shape: z.object({ a: z.unknown() }), want: '.a: no type' },
   ])('finds $name', ({ shape, want }) => {
     expect(findings(openApiSchema(shape), complaints)).toContain(want)

@@ -1,10 +1,9 @@
 // FederatedRound: one federated campaign over one EdgeModel. This file is the only source of its type, schema,
 // defaults, descriptions and CEL rules; docs/api.md says how the parts work together.
 import { z } from 'zod'
-import { Conditions, LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
-import { rule, validations } from './rules.ts'
-
-const seconds = (minimum: number, maximum: number) => z.int().min(minimum).max(maximum)
+import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
+import { rule, seconds, validations } from './rules.ts'
+import { Evaluation, Training } from './training.ts'
 
 const ModelRef = z
   .object({ name: ObjectName.describe('Name of the EdgeModel.') })
@@ -58,123 +57,6 @@ const Completion = z
   })
   .prefault({})
   .describe('When a round is complete.')
-
-const Loss = z
-  .object({
-    type: z
-      .enum(['SoftmaxCrossEntropy', 'BinaryCrossEntropy', 'MeanSquaredError', 'Huber'])
-      .describe(
-        'SoftmaxCrossEntropy: one integer class a sample, the model gives logits or a Softmax of them. BinaryCrossEntropy: labels 0 or 1, the model gives logits or a Sigmoid of them. MeanSquaredError and Huber: float labels of the shape of the output.',
-      ),
-    huber: z
-      .object({
-        delta: z.number().gt(0).max(1e6).default(1).describe('Residual above which the loss is linear.'),
-      })
-      .optional()
-      .describe('Parameters of type Huber.'),
-  })
-  .meta(
-    validations(
-      rule("!has(self.huber) || self.type == 'Huber'", 'huber goes with type Huber only', {
-        fieldPath: '.huber',
-        value: 'self.type',
-      }),
-    ),
-  )
-  .describe('What training minimises, as the mean over the samples of a batch.')
-
-const Optimizer = z
-  .object({
-    type: z
-      .enum(['SGD', 'Adam'])
-      .default('SGD')
-      .describe('SGD (with momentum as PyTorch defines it) or Adam (Kingma and Ba 2015).'),
-    learningRate: z.number().gt(0).max(1000).default(0.01).describe('Step size.'),
-    sgd: z
-      .object({
-        momentum: z
-          .number()
-          .min(0)
-          .lt(1)
-          .default(0)
-          .describe('Momentum; 0 is plain SGD. The state starts at zero in each round.'),
-        weightDecay: z.number().min(0).max(1).default(0).describe('L2 penalty added to the gradient.'),
-      })
-      .optional()
-      .describe('Parameters of type SGD.'),
-    adam: z
-      .object({
-        beta1: z.number().min(0).lt(1).default(0.9).describe('Decay of the first moment.'),
-        beta2: z.number().min(0).lt(1).default(0.999).describe('Decay of the second moment.'),
-        epsilon: z.number().gt(0).max(1).default(1e-8).describe('Added to the denominator.'),
-        weightDecay: z.number().min(0).max(1).default(0).describe('L2 penalty added to the gradient.'),
-      })
-      .optional()
-      .describe('Parameters of type Adam.'),
-  })
-  .meta(
-    validations(
-      rule("!has(self.sgd) || self.type == 'SGD'", 'sgd goes with type SGD only', {
-        fieldPath: '.sgd',
-        value: 'self.type',
-      }),
-      rule("!has(self.adam) || self.type == 'Adam'", 'adam goes with type Adam only', {
-        fieldPath: '.adam',
-        value: 'self.type',
-      }),
-    ),
-  )
-  .prefault({})
-  .describe(
-    'How a node improves the parameters. Its state lives for one round on one node and never travels.',
-  )
-
-const Training = z
-  .object({
-    loss: Loss,
-    optimizer: Optimizer,
-    epochs: z
-      .int()
-      .min(1)
-      .max(1000)
-      .default(1)
-      .describe("Passes over a node's training samples in one round."),
-    batchSize: z.int().min(1).max(65536).default(32).describe('Samples of one optimiser step.'),
-    seed: z
-      .int()
-      .min(0)
-      .max(2147483647)
-      .default(0)
-      .describe(
-        'Seed of everything drawn in the campaign: participants, shuffles, dropout, the Random split.',
-      ),
-  })
-  .describe('How nodes train. Cannot be changed.')
-
-const Evaluation = z
-  .object({
-    holdoutFraction: z
-      .number()
-      .gt(0)
-      .lt(1)
-      .default(0.2)
-      .describe(
-        "Fraction of a node's samples that it never trains on; the merged model is evaluated on them after each round.",
-      ),
-    split: z
-      .enum(['Tail', 'Random'])
-      .default('Tail')
-      .describe(
-        'Tail: the last rows of the file are held out, right for time series. Random: rows drawn with the seed.',
-      ),
-    deadlineSeconds: seconds(1, 86400)
-      .default(120)
-      .describe('Seconds that a round waits for evaluations after merging; metrics are of those that came.'),
-  })
-  .prefault({})
-  .describe(
-    'Federated evaluation: each node measures the merged model on samples that stay there. Cannot be changed.',
-  )
 
 const Aggregation = z
   .object({
@@ -303,72 +185,4 @@ export const FederatedRoundSpec = z
   .describe('What is wanted.')
 export type FederatedRoundSpec = z.output<typeof FederatedRoundSpec>
 
-const Metrics = z.record(z.string().max(63), z.number()).meta({ maxProperties: 16 })
-
-const RoundSummary = z.object({
-  round: z.int().min(1).describe('Number of the round, from 1.'),
-  updates: z.int().min(0).describe('Updates that were merged.'),
-  wanted: z.int().min(0).describe('Nodes that were asked.'),
-  samples: z.int().min(0).describe('Training samples behind the merged model.'),
-  evaluations: z.int().min(0).describe('Nodes whose evaluation is in the metrics.'),
-  metrics: Metrics.describe('Metrics of the merged model, weighted by held-out samples.'),
-  completedAt: z.iso.datetime().describe('When the round was done.'),
-})
-
-const AttentionNeeded = z.object({
-  node: z.string().max(253).describe('Name of the node.'),
-  reason: z.string().max(64).describe('Why it needs attention, in CamelCase; docs/api.md lists the reasons.'),
-  message: z.string().max(512).describe('A sentence for people.'),
-})
-
-export const FederatedRoundStatus = z
-  .object({
-    observedGeneration: z
-      .int()
-      .min(0)
-      .optional()
-      .describe('metadata.generation that this status was computed for.'),
-    phase: z.string().max(32).optional().describe('One word for people, derived from the conditions.'),
-    round: z.int().min(0).optional().describe('The round that runs or ran last; 0 before the first.'),
-    rounds: z.int().min(0).optional().describe('spec.rounds, for the ROUND column.'),
-    roundProgress: z.string().max(32).optional().describe('Column ROUND: done or running of wanted.'),
-    updates: z
-      .object({
-        received: z.int().min(0).describe('Updates accepted in the current round.'),
-        wanted: z.int().min(0).describe('Nodes asked in the current round.'),
-      })
-      .optional()
-      .describe('Updates of the current round.'),
-    updatesProgress: z.string().max(32).optional().describe('Column UPDATES: received of wanted.'),
-    attempt: z.int().min(0).optional().describe('Attempt at the current round, from 1.'),
-    waitingSince: z.iso
-      .datetime()
-      .optional()
-      .describe('Since when the campaign waits for its model or for nodes; absent while it does not.'),
-    roundDeadline: z.iso.datetime().optional().describe('When the current round closes at the latest.'),
-    metric: z.string().max(32).optional().describe('Column METRIC: the metric of the last finished round.'),
-    metricName: z.string().max(63).optional().describe('Which metric the METRIC column shows.'),
-    modelVersion: z
-      .string()
-      .max(16)
-      .optional()
-      .describe('Column MODEL: version published last by this campaign.'),
-    baseVersion: z
-      .int()
-      .min(0)
-      .optional()
-      .describe('Version of the EdgeModel that the campaign started from.'),
-    history: z
-      .array(RoundSummary)
-      .max(10)
-      .optional()
-      .describe('The last finished rounds, newest first; older ones are in the hub.'),
-    participants: z
-      .array(AttentionNeeded)
-      .max(50)
-      .optional()
-      .describe('Nodes of the current round that need attention, with the reason.'),
-    conditions: Conditions.optional().describe('Conditions; docs/api.md lists the types and reasons.'),
-  })
-  .describe('What was seen.')
-export type FederatedRoundStatus = z.output<typeof FederatedRoundStatus>
+export { FederatedRoundStatus } from './federated-round-status.ts'

@@ -1,4 +1,5 @@
-// CEL rules as CRD metadata, worded so that a person who gets one knows the value that was given and what is right.
+// CEL rules as CRD metadata, worded so that a person who gets one knows the value that was given and what is right,
+// and the shapes that carry one.
 import { z } from 'zod'
 
 export interface Rule {
@@ -32,10 +33,13 @@ export const validations = (...rules: Rule[]): { 'x-kubernetes-validations': Rul
 })
 
 /** A string of a pattern; the API server says what is right instead of quoting the pattern. */
-export function matching(pattern: RegExp, maxLength: number, what: string) {
+export function matching(pattern: RegExp, maxLength: number, what: string): z.ZodString {
   return z
     .string()
     .max(maxLength)
     .regex(pattern, `must be ${what}`)
     .meta(validations(rule(`self.matches(r'${pattern.source}')`, `must be ${what}`, { value: 'self' })))
 }
+
+/** A duration, in a field whose name ends in Seconds. */
+export const seconds = (minimum: number, maximum: number): z.ZodInt => z.int().min(minimum).max(maximum)
