@@ -12,23 +12,40 @@ export function emitBackward(
   parameters: readonly string[],
 ): Map<string, string> {
   const needed = dependents(steps, parameters)
-  const partial = new Map<string, string[]>([[seed.output, [seed.dy]]])
+  const partial = new Partials(builder)
+  partial.add(seed.output, seed.dy)
   for (const { node, backward } of steps.toReversed()) {
-    const dy = total(builder, partial, node.outputs[0] ?? '')
+    const dy = partial.total(node.outputs[0] ?? '')
     if (dy === undefined || !node.inputs.some((name) => needed.has(name))) continue
     const gradients = backward(dy)
     for (const [index, name] of node.inputs.entries()) {
       const gradient = gradients[index]
-      if (!gradient || !needed.has(name)) continue
-      partial.set(name, [...(partial.get(name) ?? []), gradient()])
+      if (gradient && needed.has(name)) partial.add(name, gradient())
     }
   }
-  const result = new Map<string, string>()
-  for (const name of parameters) {
-    const gradient = total(builder, partial, name)
-    if (gradient !== undefined) result.set(name, gradient)
+  const totals = parameters.map((name) => [name, partial.total(name)] as const)
+  return new Map(totals.filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+/** For each value, the gradients that have flowed back to it. */
+class Partials {
+  private readonly builder: GraphBuilder
+  private readonly gradients = new Map<string, string[]>()
+
+  constructor(builder: GraphBuilder) {
+    this.builder = builder
   }
-  return result
+
+  add(name: string, gradient: string): void {
+    const known = this.gradients.get(name)
+    if (known) known.push(gradient)
+    else this.gradients.set(name, [gradient])
+  }
+
+  total(name: string): string | undefined {
+    const found = this.gradients.get(name)
+    return found && this.builder.sum(found)
+  }
 }
 
 /** The parameters and everything that depends on them: only these need gradients. */
@@ -38,9 +55,4 @@ function dependents(steps: Forward['steps'], parameters: readonly string[]): Set
     if (node.inputs.some((name) => needed.has(name))) for (const name of node.outputs) needed.add(name)
   }
   return needed
-}
-
-function total(builder: GraphBuilder, partial: Map<string, string[]>, name: string): string | undefined {
-  const gradients = partial.get(name)
-  return gradients && builder.sum(gradients)
 }

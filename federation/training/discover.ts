@@ -7,7 +7,8 @@ import * as ort from 'onnxruntime-node'
 
 import type { Shape } from './builder.ts'
 import { ModelError } from './errors.ts'
-import { int64Tensor, quoted, type TensorValue } from './graph.ts'
+import { type ElementType, quoted, type TensorData, type TensorValue } from './graph.ts'
+import { withoutFixedBatch } from './fixed-batch.ts'
 import { elementCount } from './manifest.ts'
 import type { Model } from './model.ts'
 import type { Prepared } from './prepare.ts'
@@ -25,7 +26,7 @@ export async function discover(prepared: Prepared, batchSize: number): Promise<D
   const fixed = prepared.input.shape[0]
   if (typeof fixed !== 'number' || fixed === batchSize) return discoverAt(prepared, prepared.model, batchSize)
   const asGiven = await discoverAt(prepared, prepared.model, fixed)
-  return discoverAt(prepared, withoutFixedBatch(prepared.model, asGiven, fixed), batchSize)
+  return discoverAt(prepared, withoutFixedBatch(prepared.model, asGiven.shapes, fixed), batchSize)
 }
 
 async function discoverAt(prepared: Prepared, model: Model, batchSize: number): Promise<Discovered> {
@@ -131,35 +132,19 @@ function checkShape(name: string, shape: Shape): void {
 }
 
 function plainTensor(name: string, tensor: ort.Tensor | undefined): TensorValue {
-  const shape = tensor?.dims ?? []
-  const data = tensor?.data
-  if (data instanceof Float32Array) return { type: 'float32', shape, data }
-  if (data instanceof BigInt64Array) return { type: 'int64', shape, data }
-  if (data instanceof Int32Array) return { type: 'int32', shape, data }
-  if (data instanceof Uint8Array && tensor?.type === 'bool') return { type: 'bool', shape, data }
+  const { type, dims, data } = tensor ?? { type: 'nothing', dims: [], data: [] }
+  const isArray = TENSOR_ARRAYS.some((array) => data instanceof array)
+  if (isElementType(type) && isArray) return { type, shape: dims, data: data as TensorData }
   throw new ModelError(
-    `constant ${quoted(name)} has element type ${tensor?.type}; supported are float32, int64, int32 and bool`,
+    `constant ${quoted(name)} has element type ${type}; supported are ${ELEMENT_TYPES.join(', ')}`,
   )
 }
 
-/**
- * A model exported for one batch size has it in the target shapes of its Reshape nodes. There a 0 takes its
- * place, which copies the size from the input.
- */
-function withoutFixedBatch(model: Model, { shapes }: Discovered, batch: number): Model {
-  const initializers = new Map(model.initializers)
-  const constants = new Map(model.nodes.map((node) => [node.outputs[0], node.attributes['value']]))
-  const nodes = model.nodes.map((node, index) => {
-    const [data = '', target = ''] = node.inputs
-    if (node.op !== 'Reshape' || shapes.get(data)?.[0] !== batch) return node
-    const constant = constants.get(target)
-    const value = model.initializers.get(target) ?? (constant?.kind === 'tensor' ? constant.value : undefined)
-    if (!value || Number(value.data[0]) !== batch || node.attributes['allowzero']) return node
-    const name = `${target}.batch.${index}`
-    initializers.set(name, int64Tensor([0, ...Array.from(value.data, Number).slice(1)]))
-    return { ...node, inputs: [data, name] }
-  })
-  return { ...model, initializers, nodes }
+const TENSOR_ARRAYS = [Float32Array, BigInt64Array, Int32Array, Uint8Array]
+const ELEMENT_TYPES: readonly ElementType[] = ['float32', 'int64', 'int32', 'bool']
+
+function isElementType(type: string): type is ElementType {
+  return ELEMENT_TYPES.some((known) => known === type)
 }
 
 function messageOf(error: unknown): string {

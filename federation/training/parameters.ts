@@ -94,15 +94,20 @@ function usesOf(model: Model, live: ReadonlySet<number>): Map<string, Use[]> {
   const aliases = aliasesOf(model)
   const uses = new Map<string, Use[]>()
   for (const [index, node] of model.nodes.entries()) {
-    const isAlias = aliases.has(node.outputs[0] ?? '')
-    if (!live.has(index) || isAlias || node.op === 'Shape' || node.op === 'Size') continue
+    if (!live.has(index) || aliases.has(node.outputs[0] ?? '') || readsOnlySizes(node)) continue
     for (const [position, name] of node.inputs.entries()) {
       const initializer = aliases.get(name) ?? name
-      if (!model.initializers.has(initializer)) continue
-      uses.set(initializer, [...(uses.get(initializer) ?? []), { node: index, input: position }])
+      const known = uses.get(initializer)
+      if (known) known.push({ node: index, input: position })
+      else uses.set(initializer, [{ node: index, input: position }])
     }
   }
   return uses
+}
+
+/** Sizes are fixed in a compiled graph, so these do not vary with their input. */
+export function readsOnlySizes({ op }: Node): boolean {
+  return op === 'Shape' || op === 'Size'
 }
 
 function roleAt(model: Model, use: Use, value: TensorValue): Role {

@@ -6,7 +6,7 @@ import { ModelError } from './errors.ts'
 import { describeNode, type Node, quoted, type ValueInfo } from './graph.ts'
 import type { Model } from './model.ts'
 import { FOLDABLE_OPERATORS, OPERATORS, SUPPORTED_OPERATORS } from './operators/index.ts'
-import { aliasesOf, findParameters, type ModelParameter } from './parameters.ts'
+import { aliasesOf, findParameters, type ModelParameter, readsOnlySizes } from './parameters.ts'
 
 export interface Prepared {
   /** The user's model without the nodes that its output does not depend on. */
@@ -79,9 +79,7 @@ function varyingNodes(nodes: readonly Node[], { live, input, parameters }: Scope
   const varying = new Set([input.name, ...parameters.map(({ name }) => name)])
   const found: Node[] = []
   for (const [index, node] of nodes.entries()) {
-    // Sizes are fixed in a compiled graph.
-    const isSize = node.op === 'Shape' || node.op === 'Size'
-    if (!live.has(index) || isSize || !node.inputs.some((name) => varying.has(name))) continue
+    if (!live.has(index) || readsOnlySizes(node) || !node.inputs.some((name) => varying.has(name))) continue
     found.push(node)
     for (const name of node.outputs) varying.add(name)
   }
@@ -95,7 +93,8 @@ function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: rea
     ...varying.filter(({ op }) => !OPERATORS.has(op)).map(({ op }) => op),
     ...fixed.filter(({ op }) => !OPERATORS.has(op) && !FOLDABLE_OPERATORS.has(op)).map(({ op }) => op),
   ])
-  const problems = varying.flatMap((node) => problemsOf(node, varying))
+  const used = new Set(varying.flatMap(({ inputs }) => inputs))
+  const problems = varying.flatMap((node) => problemsOf(node, used))
   if (unsupported.size > 0) {
     problems.unshift(
       `operators without a gradient: ${[...unsupported].map(quoted).join(', ')}; ` +
@@ -106,11 +105,10 @@ function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: rea
     throw new ModelError(`the model cannot be trained: ${problems.slice(0, 20).join('. ')}`)
 }
 
-function problemsOf(node: Node, all: readonly Node[]): string[] {
+function problemsOf(node: Node, used: ReadonlySet<string>): string[] {
   const refusal = OPERATORS.get(node.op)?.refuse?.(node)
   const problems = refusal === undefined ? [] : [`${describeNode(node)}: ${refusal}`]
-  const extra = new Set(node.outputs.slice(1).filter((name) => name !== ''))
-  if (extra.size > 0 && all.some(({ inputs }) => inputs.some((name) => extra.has(name)))) {
+  if (node.outputs.slice(1).some((name) => name !== '' && used.has(name))) {
     problems.push(`${describeNode(node)}: only its first output may be used`)
   }
   return problems

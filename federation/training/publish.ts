@@ -50,7 +50,7 @@ function writeParameter(graph: GraphProto, parameter: Parameter, data: Float32Ar
   const { initializer, name, shape, uses } = parameter
   const index = graph.initializer.findIndex((tensor) => tensor.name === initializer)
   const found = graph.initializer[index]
-  if (!found || found.dims.map(Number).join() !== shape.join()) {
+  if (found?.dims.map(Number).join() !== shape.join()) {
     throw new ModelError(
       `${describeTensor(initializer)} of shape [${shape.join(', ')}] is not in this model: it is not the file that ` +
         'was compiled',

@@ -1,6 +1,6 @@
 /*
  * Elementwise activations, and softmax along an axis. At a kink the gradient is that of PyTorch: 0 at 0 for
- * Relu, the negative slope at 0 for LeakyRelu, 1 on both bounds of Clip.
+ * Relu, the negative slope at 0 for LeakyRelu, 0 on the bounds of Clip.
  */
 import { floatOf, intOf, type Node } from '../graph.ts'
 import type { GraphBuilder } from '../builder.ts'
@@ -64,15 +64,14 @@ function softmaxAxis(node: Node, { shape }: Emitter): number {
 
 const clip = unary(({ dy, x, builder }, node) => {
   const bounds = [
-    { bound: input(node, 1), outside: 'Less' },
-    { bound: input(node, 2), outside: 'Greater' },
+    { bound: input(node, 1), inside: 'Greater' },
+    { bound: input(node, 2), inside: 'Less' },
   ]
   return bounds
     .filter(({ bound }) => bound !== '')
-    .reduce((gradient, { bound, outside }) => {
-      const clipped = builder.add(outside, [x, bound])
-      const inside = builder.cast(builder.add('Not', [clipped]), 'float32')
-      return builder.add('Mul', [gradient, inside])
+    .reduce((gradient, { bound, inside }) => {
+      const kept = builder.cast(builder.add(inside, [x, bound]), 'float32')
+      return builder.add('Mul', [gradient, kept])
     }, dy)
 })
 

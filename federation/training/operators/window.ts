@@ -20,22 +20,28 @@ export function windowOf(node: Node, kernel: Shape, shapes: { x: Shape; y: Shape
   const strides = intsOf(node, 'strides') ?? ones
   const dilations = intsOf(node, 'dilations') ?? ones
   const autoPad = stringOf(node, 'auto_pad', 'NOTSET')
-  if (autoPad === 'SAME_UPPER' || autoPad === 'SAME_LOWER') {
-    const total = kernel.map((size, axis) => {
-      const outputs = shapes.y[axis + 2] ?? 1
-      const covered = (outputs - 1) * at(strides, axis) + (size - 1) * at(dilations, axis) + 1
-      return Math.max(0, covered - (shapes.x[axis + 2] ?? 1))
-    })
-    const half = total.map((size) => Math.floor(size / 2))
-    const rest = total.map((size) => Math.ceil(size / 2))
-    const [before, after] = autoPad === 'SAME_UPPER' ? [half, rest] : [rest, half]
+  if (autoPad.startsWith('SAME')) {
+    const total = samePadding({ kernel, strides, dilations }, shapes)
+    const less = total.map((size) => Math.floor(size / 2))
+    const more = total.map((size) => Math.ceil(size / 2))
+    const [before, after] = autoPad === 'SAME_UPPER' ? [less, more] : [more, less]
     return { kernel, strides, dilations, before, after }
   }
-  const pads = autoPad === 'VALID' ? undefined : intsOf(node, 'pads')
-  const zeros = kernel.map(() => 0)
-  const before = pads?.slice(0, kernel.length) ?? zeros
-  const after = pads?.slice(kernel.length) ?? zeros
-  return { kernel, strides, dilations, before, after }
+  const given = autoPad === 'VALID' ? undefined : intsOf(node, 'pads')
+  const pads = given ?? [...kernel, ...kernel].map(() => 0)
+  const rank = kernel.length
+  return { kernel, strides, dilations, before: pads.slice(0, rank), after: pads.slice(rank) }
+}
+
+/** The padding that gives SAME its number of outputs. */
+function samePadding(
+  { kernel, strides, dilations }: Pick<Window, 'kernel' | 'strides' | 'dilations'>,
+  { x, y }: { x: Shape; y: Shape },
+): number[] {
+  return kernel.map((size, axis) => {
+    const covered = (at(y, axis + 2) - 1) * at(strides, axis) + (size - 1) * at(dilations, axis) + 1
+    return Math.max(0, covered - at(x, axis + 2))
+  })
 }
 
 export function at(values: Shape, axis: number): number {

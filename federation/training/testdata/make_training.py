@@ -1,0 +1,215 @@
+"""Writes the models and golden runs of whole trainings, by PyTorch in float64.
+
+    pip install torch==2.15.0 onnx==1.23.2 && python make_training.py
+
+Makes mlp.onnx, mlp_sigmoid.onnx, regression.onnx, cnn.onnx (exported with torch.onnx) and training.jsonl: for each
+run its configuration, samples, the loss of every step, the parameters at the end, and an evaluation. Sample order
+and Dropout come from an implementation of the documented random numbers (SplitMix32, xoshiro128**) in this file.
+BatchNormalization's running variance is ONNX's (population variance), not PyTorch's.
+"""
+import io
+import json
+import pathlib
+import warnings
+
+import numpy
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+warnings.filterwarnings("ignore")
+torch.manual_seed(20260823)
+torch.set_num_threads(1)
+HERE = pathlib.Path(__file__).parent
+MASK = 0xFFFFFFFF
+
+
+class Random:
+    """xoshiro128**, its state filled by SplitMix32 from the words of the seed and a stream number."""
+
+    def __init__(self, seed, stream):
+        counter = 0
+
+        def mix():
+            nonlocal counter
+            counter = (counter + 0x9E3779B9) & MASK
+            z = counter ^ (counter >> 16)
+            z = z * 0x21F0AAAD & MASK
+            z ^= z >> 15
+            z = z * 0x735A2D97 & MASK
+            return z ^ (z >> 15)
+
+        for word in (seed & MASK, seed >> 32, stream):
+            counter = mix() ^ word
+        self.s = [mix() for _ in range(4)]
+        self.s[3] |= 1
+
+    def uint32(self):
+        rotate = lambda value, bits: (value << bits | value >> (32 - bits)) & MASK
+        a, b, c, d = self.s
+        result = rotate(b * 5 & MASK, 7) * 9 & MASK
+        self.s = [a ^ d ^ b, b ^ c ^ a, c ^ a ^ (b << 9 & MASK), rotate(d ^ b, 11)]
+        return result
+
+    def below(self, bound):
+        limit = 2**32 - 2**32 % bound
+        while (value := self.uint32()) >= limit:
+            pass
+        return value % bound
+
+    def shuffle(self, items):
+        for i in range(len(items) - 1, 0, -1):
+            j = self.below(i + 1)
+            items[i], items[j] = items[j], items[i]
+
+    def uniform(self, count):
+        return [(self.uint32() >> 8) / 2**24 for _ in range(count)]
+
+
+class BatchNorm(nn.BatchNorm2d):
+    def forward(self, x):
+        if self.training:
+            with torch.no_grad():
+                for running, now in [(self.running_mean, x.mean((0, 2, 3))),
+                                     (self.running_var, x.var((0, 2, 3), unbiased=False))]:
+                    running.mul_(1 - self.momentum).add_(self.momentum * now)
+            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0, self.eps)
+        return super().forward(x)
+
+
+class Dropout(nn.Dropout):
+    uniform = None
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * (Dropout.uniform[: x.shape[0]] >= self.p) / (1 - self.p)
+
+
+def cnn(norm, dropout):
+    return nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), norm(6), nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Conv2d(6, 10, 3, padding=1), norm(10), nn.LeakyReLU(0.1), nn.AvgPool2d(2),
+                         nn.Flatten(), dropout(0.25), nn.Linear(40, 4))
+
+
+MODELS = {
+    "mlp": (nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)), (6,)),
+    "mlp_sigmoid": (nn.Sequential(nn.Linear(5, 9), nn.Tanh(), nn.Linear(9, 2), nn.Sigmoid()), (5,)),
+    "regression": (nn.Sequential(nn.Linear(4, 10), nn.Sigmoid(), nn.Linear(10, 2)), (4,)),
+    "cnn": (cnn(nn.BatchNorm2d, nn.Dropout), (1, 8, 8)),
+}
+
+
+def export(name):
+    model, shape = MODELS[name]
+    file = io.BytesIO()
+    torch.onnx.export(model, (torch.zeros(2, *shape),), file, dynamo=False, do_constant_folding=False,
+                      training=torch.onnx.TrainingMode.TRAINING, input_names=["x"], output_names=["y"],
+                      dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}})
+    HERE.joinpath(f"{name}.onnx").write_bytes(file.getvalue())
+
+
+def criterion(loss, output, y):
+    if loss["type"] == "SoftmaxCrossEntropy":
+        return F.cross_entropy(output, y)
+    if loss["type"] == "BinaryCrossEntropy":
+        return F.binary_cross_entropy(output, y)
+    if loss["type"] == "Huber":
+        return F.huber_loss(output, y, delta=loss["delta"])
+    return F.mse_loss(output, y)
+
+
+def metrics(loss, output, y):
+    found = {"loss": criterion(loss, output, y)}
+    if loss["type"] == "SoftmaxCrossEntropy":
+        found["accuracy"] = (output.argmax(1) == y).double().mean()
+    elif loss["type"] == "BinaryCrossEntropy":
+        found["accuracy"] = ((output > 0.5) == (y > 0.5)).double().mean()
+    else:
+        found |= {"meanAbsoluteError": (output - y).abs().mean(), "meanSquaredError": ((output - y) ** 2).mean()}
+    return {key: float(value) for key, value in found.items()}
+
+
+def optimizer_for(given, parameters, rate):
+    if given["type"] == "SGD":
+        return torch.optim.SGD(parameters, rate, momentum=given["momentum"], weight_decay=given["weightDecay"])
+    return torch.optim.Adam(parameters, rate, betas=(given["beta1"], given["beta2"]), eps=given["epsilon"],
+                            weight_decay=given["weightDecay"])
+
+
+def numbers(values):
+    return [float(f"{value:.9g}") for value in torch.as_tensor(values).double().flatten().tolist()]
+
+
+def run(name, model, configuration, samples, rate, epochs, seed):
+    x, y = samples
+    net = cnn(BatchNorm, Dropout) if model == "cnn" else MODELS[model][0]
+    net.load_state_dict(MODELS[model][0].state_dict())
+    initial = {key: value.clone() for key, value in net.state_dict().items()}
+    net = net.double().train()
+    optimizer = optimizer_for(configuration["optimizer"], net.parameters(), rate)
+    shuffle, dropout = Random(seed, 0), Random(seed, 1)
+    order, losses, batch = list(range(len(x))), [], configuration["batchSize"]
+    for _ in range(epochs):
+        shuffle.shuffle(order)
+        for first in range(0, len(x), batch):
+            rows = order[first : first + batch]
+            if model == "cnn":
+                Dropout.uniform = torch.tensor(dropout.uniform(batch * 40)).double().reshape(batch, 40)
+            optimizer.zero_grad()
+            loss = criterion(configuration["loss"], net(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+    net.eval()
+    final = {key: value for key, value in net.state_dict().items() if "num_batches" not in key}
+    with torch.no_grad():
+        evaluation = metrics(configuration["loss"], net(x), y)
+    golden = {"name": name, "model": f"{model}.onnx", "configuration": configuration, "learningRate": rate,
+              "epochs": epochs, "seed": seed, "count": len(x), "x": numbers(x), "y": numbers(y), "losses": losses,
+              "parameters": {key: numbers(value) for key, value in final.items()}, "evaluation": evaluation}
+    MODELS[model][0].float().load_state_dict(initial)
+    print(f"{name}: {len(losses)} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}, {evaluation}")
+    return golden
+
+
+def samples(count, shape, label):
+    x = torch.tensor(numpy.random.RandomState(count).normal(size=(count, *shape))).float().double()
+    return x, label(x)
+
+
+def classes(count, directions):
+    weights = torch.tensor(numpy.random.RandomState(directions).normal(size=(directions, count)))
+    return lambda x: (x.flatten(1)[:, :directions] @ weights).argmax(1)
+
+
+sgd = lambda momentum=0.0, decay=0.0: {"type": "SGD", "momentum": momentum, "weightDecay": decay}
+adam = lambda decay=0.0: {"type": "Adam", "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weightDecay": decay}
+softmax = {"type": "SoftmaxCrossEntropy"}
+wave = lambda x: torch.stack([torch.sin(x.sum(1)), x[:, 0] * x[:, 1]], 1).float().double()
+
+for model in MODELS:
+    export(model)
+runs = [
+    run("an MLP by SGD with momentum and weight decay", "mlp",
+        {"loss": softmax, "optimizer": sgd(0.9, 0.001), "batchSize": 8},
+        samples(43, (6,), classes(3, 6)), 0.05, 9, 7),
+    run("an MLP by plain SGD", "mlp", {"loss": softmax, "optimizer": sgd(), "batchSize": 16},
+        samples(40, (6,), classes(3, 6)), 0.2, 17, 2**40 + 5),
+    run("an MLP that ends in Sigmoid by Adam", "mlp_sigmoid",
+        {"loss": {"type": "BinaryCrossEntropy"}, "optimizer": adam(), "batchSize": 10},
+        samples(36, (5,), lambda x: (x[:, :2] + x[:, 2:4] > 0).double()), 0.02, 13, 11),
+    run("a regression with the Huber loss by Adam with weight decay", "regression",
+        {"loss": {"type": "Huber", "delta": 0.5}, "optimizer": adam(0.01), "batchSize": 7},
+        samples(33, (4,), wave), 0.02, 10, 3),
+    run("a regression with the squared error by SGD", "regression",
+        {"loss": {"type": "MeanSquaredError"}, "optimizer": sgd(0.8), "batchSize": 12, "evaluationBatchSize": 5},
+        samples(30, (4,), wave), 0.05, 17, 4),
+    run("a CNN with BatchNormalization and Dropout by SGD with momentum", "cnn",
+        {"loss": softmax, "optimizer": sgd(0.9), "batchSize": 8}, samples(29, (1, 8, 8), classes(4, 20)), 0.01, 13, 5),
+    run("a CNN with BatchNormalization and Dropout by Adam", "cnn",
+        {"loss": softmax, "optimizer": adam(0.001), "batchSize": 8}, samples(27, (1, 8, 8), classes(4, 20)), 0.002, 13, 6),
+]
+path = HERE.joinpath("training.jsonl")
+path.write_text("".join(json.dumps(entry) + "\n" for entry in runs))
+print(f"{path.stat().st_size} bytes")
