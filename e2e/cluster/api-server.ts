@@ -2,9 +2,7 @@
 // No controllers run: nothing collects garbage, finishes the deletion of a namespace, fills the aggregated roles
 // (view, edit, admin) or schedules a pod, and the ServiceAccount admission that would wait for a controller's
 // account is off. Everything ends with this process.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import path from 'node:path'
 import type { CertificateAuthority, PemPair } from './certificates.ts'
@@ -12,7 +10,7 @@ import { apiServerCommand, etcdCommand, writeCredentials } from './control-plane
 import { freePorts } from './free-ports.ts'
 import { kubeconfig } from './kubeconfig.ts'
 import { stateFolder } from './paths.ts'
-import { waitFor } from './wait.ts'
+import { Program } from './program.ts'
 
 /** One of the two programs, for tests of what happens when it dies. */
 export interface ServerProcess {
@@ -66,68 +64,73 @@ async function start(options: ApiServerOptions): Promise<ApiServer> {
   await mkdir(parent, { recursive: true })
   await removeAbandoned(parent)
   const folder = await mkdtemp(path.join(parent, `${String(process.pid)}-`))
+  const credentials = await writeCredentials(path.join(folder, 'credentials'), ['127.0.0.1'])
   const [port = 0, etcdPort = 0, peerPort = 0] = await freePorts(3)
-  const { authority, admin } = await writeCredentials(path.join(folder, 'credentials'), [
-    '127.0.0.1',
-    '10.0.0.1',
-  ])
-  const url = `https://127.0.0.1:${String(port)}`
-  const kubeconfigs = new Kubeconfigs(folder, url, authority)
-  const adminKubeconfig = await kubeconfigs.write('admin', admin)
-  const etcdUrl = `http://127.0.0.1:${String(etcdPort)}`
-  const auditLog = path.join(folder, 'audit.log')
-  const etcd = new Program(
-    etcdCommand({
-      dataFolder: path.join(folder, 'etcd'),
-      clientUrl: etcdUrl,
-      peerUrl: `http://127.0.0.1:${String(peerPort)}`,
-    }),
-    path.join(folder, 'etcd.log'),
-  )
-  const apiServer = new Program(
-    apiServerCommand({
-      address: '127.0.0.1',
-      port,
-      etcdUrl,
-      serviceRange: '10.0.0.0/24',
-      credentialsFolder: path.join(folder, 'credentials'),
-      auditLog,
-      extra: [
-        '--authorization-mode=RBAC',
-        '--disable-admission-plugins=ServiceAccount',
-        ...(options.extra ?? []),
-      ],
-    }),
-    path.join(folder, 'kube-apiserver.log'),
-  )
-  const ready = async (): Promise<void> =>
-    apiServer.waitUntil(() => isReady(port, authority.certificate, admin))
+  const programs = thePrograms(folder, { port, etcdPort, peerPort }, options.extra ?? [])
+  const { certificate } = credentials.authority
+  const ready = (): Promise<void> =>
+    programs.apiServer.waitUntil(() => isReady(port, certificate, credentials.admin))
   const stop = async (): Promise<void> => {
-    await apiServer.kill()
-    await etcd.kill()
+    await programs.apiServer.kill()
+    await programs.etcd.kill()
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    etcd.start()
-    apiServer.start()
+    programs.etcd.start()
+    programs.apiServer.start()
     await ready()
   } catch (error) {
     await stop()
     throw error
   }
+  const url = `https://127.0.0.1:${String(port)}`
+  const kubeconfigs = new Kubeconfigs(folder, url, credentials.authority)
   return {
-    kubeconfig: adminKubeconfig,
+    kubeconfig: await kubeconfigs.write('admin', credentials.admin),
     url,
     host: '127.0.0.1',
     port,
-    ca: authority.certificate,
-    admin,
-    auditLog,
+    ca: certificate,
+    admin: credentials.admin,
+    auditLog: path.join(folder, 'audit.log'),
     folder,
-    apiServer: restartable(apiServer, ready),
-    etcd: restartable(etcd, ready),
-    kubeconfigFor: async (user, groups = []) => kubeconfigs.write(user, await authority.user(user, groups)),
+    apiServer: restartable(programs.apiServer, ready),
+    etcd: restartable(programs.etcd, ready),
+    kubeconfigFor: async (user, groups = []) =>
+      kubeconfigs.write(user, await credentials.authority.user(user, groups)),
     stop,
+  }
+}
+
+interface Ports {
+  readonly port: number
+  readonly etcdPort: number
+  readonly peerPort: number
+}
+
+function thePrograms(
+  folder: string,
+  ports: Ports,
+  extra: readonly string[],
+): { readonly etcd: Program; readonly apiServer: Program } {
+  const etcdUrl = `http://127.0.0.1:${String(ports.etcdPort)}`
+  const etcd = etcdCommand({
+    dataFolder: path.join(folder, 'etcd'),
+    clientUrl: etcdUrl,
+    peerUrl: `http://127.0.0.1:${String(ports.peerPort)}`,
+  })
+  const apiServer = apiServerCommand({
+    address: '127.0.0.1',
+    port: ports.port,
+    etcdUrl,
+    serviceRange: '10.0.0.0/24',
+    credentialsFolder: path.join(folder, 'credentials'),
+    auditLog: path.join(folder, 'audit.log'),
+    extra: ['--authorization-mode=RBAC', '--disable-admission-plugins=ServiceAccount', ...extra],
+  })
+  return {
+    etcd: new Program(etcd, path.join(folder, 'etcd.log')),
+    apiServer: new Program(apiServer, path.join(folder, 'kube-apiserver.log')),
   }
 }
 
@@ -164,63 +167,6 @@ class Kubeconfigs {
     })
     await writeFile(file, content, { mode: 0o600 })
     return file
-  }
-}
-
-class Program {
-  readonly #command: readonly string[]
-  readonly #logFile: string
-  #child: ChildProcess | undefined
-
-  constructor(command: readonly string[], logFile: string) {
-    this.#command = command
-    this.#logFile = logFile
-  }
-
-  get running(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
-  }
-
-  start(): void {
-    if (this.running) throw new Error(`${this.#command[0] ?? ''} runs already`)
-    const log = openSync(this.#logFile, 'a')
-    try {
-      // The kernel ends the program when this process dies, however it dies.
-      this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...this.#command], {
-        stdio: ['ignore', log, log],
-      })
-    } finally {
-      closeSync(log)
-    }
-    this.#child.on('error', () => undefined)
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child
-    if (child === undefined || !this.running) return
-    const exited = new Promise<void>((resolve) => {
-      child.once('exit', () => {
-        resolve()
-      })
-    })
-    child.kill('SIGKILL')
-    await exited
-  }
-
-  async waitUntil(condition: () => Promise<boolean>): Promise<void> {
-    await waitFor(
-      { what: `readiness of kube-apiserver (log ${this.#logFile})`, timeoutMs: 90_000 },
-      async () => {
-        if (this.running) return (await condition()) ? true : undefined
-        return 'ended' as const
-      },
-    ).then(async (outcome) => {
-      if (outcome === 'ended') throw new Error(`kube-apiserver ended: ${await this.#lastWords()}`)
-    })
-  }
-
-  async #lastWords(): Promise<string> {
-    return (await readFile(this.#logFile, 'utf8').catch(() => '')).slice(-2000)
   }
 }
 

@@ -45,19 +45,6 @@ export class CertificateAuthority {
     return new CertificateAuthority(certificate.toString('pem'), await privateKeyPem(keys.privateKey), keys)
   }
 
-  static async load(pair: PemPair): Promise<CertificateAuthority> {
-    const certificate = new x509.X509Certificate(pair.certificate)
-    const privateKey = await webcrypto.subtle.importKey(
-      'pkcs8',
-      x509.PemConverter.decodeFirst(pair.key),
-      algorithm,
-      true,
-      ['sign'],
-    )
-    const publicKey = await certificate.publicKey.export(algorithm, ['verify'])
-    return new CertificateAuthority(pair.certificate, pair.key, { privateKey, publicKey })
-  }
-
   async user(name: string, groups: readonly string[]): Promise<PemPair> {
     return this.#issue(name, groups, [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])])
   }

@@ -51,5 +51,5 @@ export interface ClusterProvider {
   /** The cluster when it is up already, without starting anything. */
   attach(name: string): Promise<Cluster | undefined>
   /** Leaves nothing behind, also after an `up` that failed half-way. */
-  down(name: string, progress: Progress): Promise<void>
+  down(settings: Omit<ClusterSettings, 'topology'>): Promise<void>
 }

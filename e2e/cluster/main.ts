@@ -41,7 +41,7 @@ clusterCommand('up', 'bring the cluster up, or verify that it is').action(async 
 clusterCommand('down', 'take the cluster down and leave nothing behind').action(
   async (flags: ClusterFlags) => {
     const provider = await chooseProvider(flags.provider)
-    await provider.down(flags.name, progress)
+    await provider.down({ name: flags.name, progress, toolCacheFolder })
   },
 )
 

@@ -82,7 +82,8 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
   if (bootId.trim() !== identity.bootId) return false
   const stat = await readFile(`/proc/${String(identity.pid)}/stat`, 'utf8').catch(() => undefined)
   const parsed = stat === undefined ? undefined : parseStat(stat)
-  return parsed !== undefined && parsed.startTime === identity.startTime && !['Z', 'X'].includes(parsed.state)
+  if (parsed?.startTime !== identity.startTime) return false
+  return !['Z', 'X'].includes(parsed.state)
 }
 
 export async function isRunning(recordsFolder: string, name: string): Promise<boolean> {

@@ -43,11 +43,8 @@ export const kindProvider: ClusterProvider = {
     return answer === undefined ? undefined : cluster
   },
 
-  down: async (name, progress) => {
-    await ensureTools(['kind'], {
-      cacheFolder: path.join(clusterFolder(name), '..', '..', 'tool-cache'),
-      progress,
-    })
+  down: async ({ name, progress, toolCacheFolder }) => {
+    await ensureTools(['kind'], { cacheFolder: toolCacheFolder, progress })
     await withLock(lockFile(name), `cluster "${name}"`, () => down(name, progress))
   },
 }

@@ -65,7 +65,7 @@ export const netnsProvider: ClusterProvider = {
     return new NetnsCluster(layout, nodes)
   },
 
-  down: async (name, progress) => {
+  down: async ({ name, progress }) => {
     const layout = netnsLayout(name)
     await withLock(lockFile(layout), `cluster "${name}"`, () => removeRemains(layout, progress))
   },
