@@ -1,5 +1,5 @@
-// The programs a cluster is made of, in the order in which they are wanted: a reconciler test needs the first
-// three only. Versions live in the go.mod beside each module, and nowhere else.
+// The programs a cluster is made of, in the order in which they are wanted: a cluster test needs
+// apiServerTools only. Versions live in the go.mod beside each module, and nowhere else.
 
 export interface Tool {
   readonly name: string
@@ -57,14 +57,14 @@ export const tools = {
 
 export type ToolName = keyof typeof tools
 
-export const apiServerTools: readonly ToolName[] = ['etcd', 'kube-apiserver', 'kubectl']
+/** What cluster tests need: an API server, and Helm for the chart's. */
+export const apiServerTools: readonly ToolName[] = ['etcd', 'kube-apiserver', 'kubectl', 'helm']
 export const netnsTools: readonly ToolName[] = [
   ...apiServerTools,
   'kube-controller-manager',
   'kube-scheduler',
   'kubelet',
   'kube-proxy',
-  'helm',
   'pause',
 ]
 export const kindTools: readonly ToolName[] = ['kind', 'kubectl', 'helm']
