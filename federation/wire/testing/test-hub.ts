@@ -1,0 +1,203 @@
+// A hub for tests of its clients: the real port (TLS, ALPN, gRPC and HTTP/1.1) with blobs and uploads in memory, and
+// faults on demand: connections cut after any number of bytes, bytes changed, bodies too long, silence.
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
+
+import { Server as GrpcServer, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js'
+
+import { digestOf } from '../digest.ts'
+import type { HubEndpoint } from '../endpoint.ts'
+import {
+  type DistributionServer,
+  DistributionService,
+  type ParticipationServer,
+  ParticipationService,
+} from '../generated/tributary.ts'
+import { UPLOAD_HEADERS, blobPath } from '../names.ts'
+import { type TestCertificate, testCertificate } from './certificate.ts'
+
+/** What is done to one request, in the order of arrival. */
+export interface Fault {
+  /** The connection is reset after this many bytes of the request's body. */
+  readonly cutRequestAfter?: number
+  /** The connection is reset after this many bytes of the response's body. */
+  readonly cutResponseAfter?: number
+  /** The byte at this place of the response's body is changed. */
+  readonly flipByte?: number
+  /** This many bytes follow the response's body. */
+  readonly extraBytes?: number
+  /** No content-length is given, so that only counting shows what arrives. */
+  readonly hideLength?: boolean
+  /** Nothing is answered at all. */
+  readonly silent?: boolean
+  readonly status?: number
+  readonly title?: string
+  /** The update is stored and the connection reset before the answer. */
+  readonly cutBeforeAnswer?: boolean
+}
+
+export interface UploadState {
+  received: Buffer
+  accepted: boolean
+  readonly headers: Record<string, string>
+}
+
+export interface ReceivedRequest {
+  readonly method: string
+  readonly path: string
+  readonly token: string
+  readonly range: string | undefined
+  readonly offset: string | undefined
+}
+
+export class TestHub {
+  readonly blobs = new Map<string, Buffer>()
+  readonly uploads = new Map<string, UploadState>()
+  readonly requests: ReceivedRequest[] = []
+  /** Taken one a request; then none. */
+  faults: Fault[] = []
+  /** Answers every upload with this problem, when set. */
+  verdict: { status: number; title: string; detail: string } | undefined
+  endpoint: HubEndpoint = { host: '127.0.0.1', port: 0, authority: '', readToken: async () => 'a-token' }
+  readonly #sockets = new Set<TLSSocket>()
+  readonly #grpc = new GrpcServer()
+  #close: () => void = () => {}
+
+  static async start(services: { participation?: ParticipationServer; distribution?: DistributionServer } = {}) {
+    const hub = new TestHub()
+    await hub.#listen(await testCertificate(), services)
+    return hub
+  }
+
+  addBlob(bytes: Uint8Array): { digest: string; size: number } {
+    const digest = digestOf(bytes)
+    this.blobs.set(blobPath(digest), Buffer.from(bytes))
+    return { digest, size: bytes.byteLength }
+  }
+
+  /** As a link that fails. */
+  cutConnections(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  close(): void {
+    this.#close()
+    this.#grpc.forceShutdown()
+    this.cutConnections()
+  }
+
+  async #listen(
+    tls: TestCertificate,
+    services: { participation?: ParticipationServer; distribution?: DistributionServer },
+  ): Promise<void> {
+    if (services.participation) this.#addService(ParticipationService, services.participation)
+    if (services.distribution) this.#addService(DistributionService, services.distribution)
+    const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
+    const http = createHttpServer((request, response) => {
+      const { socket } = request
+      this.#handle(request, response).catch(() => socket.destroy())
+    })
+    const options = { key: tls.key, cert: tls.certificate, ALPNProtocols: ['h2', 'http/1.1'] }
+    const server = createTlsServer(options, (socket) => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+      socket.on('error', () => {})
+      if (socket.alpnProtocol === 'h2') injector.injectConnection(socket)
+      else http.emit('connection', socket)
+    })
+    server.on('tlsClientError', () => {})
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    this.endpoint = { ...this.endpoint, port, authority: tls.authority }
+    this.#close = () => server.close()
+  }
+
+  #addService(service: typeof ParticipationService | typeof DistributionService, implementation: unknown): void {
+    this.#grpc.addService(service, implementation as UntypedServiceImplementation)
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', url = '', headers } = request
+    const offset = headers[UPLOAD_HEADERS.offset]
+    this.requests.push({
+      method,
+      path: url,
+      token: (headers.authorization ?? '').replace('Bearer ', ''),
+      range: headers.range,
+      offset: typeof offset === 'string' ? offset : undefined,
+    })
+    const fault = this.faults.shift() ?? {}
+    if (fault.silent) return
+    if (fault.status !== undefined) {
+      answerProblem(response, { status: fault.status, title: fault.title ?? 'Fault', detail: 'as the test wants' })
+    } else if (method === 'GET') this.#sendBlob(request, response, fault)
+    else if (method === 'HEAD') this.#tellOffset(request, response)
+    else await this.#takeBytes(request, response, fault)
+  }
+
+  #sendBlob(request: IncomingMessage, response: ServerResponse, fault: Fault): void {
+    const blob = this.blobs.get(request.url ?? '')
+    if (!blob) {
+      answerProblem(response, { status: 404, title: 'UnknownBlob', detail: 'no such blob' })
+      return
+    }
+    const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
+    let body = Buffer.from(blob.subarray(start))
+    if (fault.flipByte !== undefined && fault.flipByte < body.length) body[fault.flipByte]! ^= 1
+    body = Buffer.concat([body, Buffer.alloc(fault.extraBytes ?? 0)])
+    if (start > 0) response.setHeader('content-range', `bytes ${start}-${blob.length - 1}/${blob.length}`)
+    if (!fault.hideLength) response.setHeader('content-length', body.length)
+    response.writeHead(start > 0 ? 206 : 200)
+    if (fault.cutResponseAfter !== undefined && fault.cutResponseAfter < body.length) {
+      response.write(body.subarray(0, fault.cutResponseAfter), () => request.socket.destroy())
+      if (fault.cutResponseAfter === 0) request.socket.destroy()
+    } else response.end(body)
+  }
+
+  #tellOffset(request: IncomingMessage, response: ServerResponse): void {
+    const state = this.uploads.get(request.url ?? '')
+    if (this.verdict) {
+      response.writeHead(this.verdict.status).end()
+      return
+    }
+    response.setHeader(UPLOAD_HEADERS.offset, state?.received.length ?? 0)
+    if (state?.accepted) response.setHeader(UPLOAD_HEADERS.complete, '?1')
+    response.writeHead(200).end()
+  }
+
+  async #takeBytes(request: IncomingMessage, response: ServerResponse, fault: Fault): Promise<void> {
+    if (this.verdict) {
+      answerProblem(response, this.verdict)
+      return
+    }
+    const { headers } = request
+    const path = request.url ?? ''
+    const state = this.uploads.get(path) ?? { received: Buffer.alloc(0), accepted: false, headers: {} }
+    this.uploads.set(path, state)
+    for (const name of Object.values(UPLOAD_HEADERS)) state.headers[name] = String(headers[name])
+    if (Number(headers[UPLOAD_HEADERS.offset]) !== state.received.length) {
+      response.setHeader(UPLOAD_HEADERS.offset, state.received.length)
+      answerProblem(response, { status: 409, title: 'OffsetMismatch', detail: 'elsewhere' })
+      return
+    }
+    let taken = 0
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      const room = Math.max(0, (fault.cutRequestAfter ?? Infinity) - taken)
+      state.received = Buffer.concat([state.received, chunk.subarray(0, room)])
+      taken += chunk.length
+      if (taken >= (fault.cutRequestAfter ?? Infinity)) throw new Error('cut')
+    }
+    const complete = state.received.length === Number(headers[UPLOAD_HEADERS.length])
+    if (complete) state.accepted = digestOf(state.received) === headers[UPLOAD_HEADERS.digest]
+    if (fault.cutBeforeAnswer) throw new Error('cut')
+    response.setHeader(UPLOAD_HEADERS.offset, state.received.length)
+    if (state.accepted) response.setHeader(UPLOAD_HEADERS.complete, '?1')
+    response.writeHead(state.accepted ? 201 : 204).end()
+  }
+}
+
+function answerProblem(response: ServerResponse, problem: { status: number; title: string; detail: string }): void {
+  response.setHeader('content-type', 'application/problem+json')
+  response.writeHead(problem.status).end(JSON.stringify(problem))
+}
