@@ -1,5 +1,5 @@
 // What the hub needs from the training compiler (federation/training), as an interface so that the heavy work runs
-// in a thread of its own (compiler-thread.ts) and tests can do without it.
+// in a thread of its own (compiler-worker.ts) and tests can do without it.
 import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 
 export interface CompiledTraining {
@@ -16,8 +16,16 @@ export interface ModelCompiler {
   /** Compiles the graphs of a campaign. Rejects with ModelRefused. */
   compile(model: Uint8Array, plan: TrainingPlan): Promise<CompiledTraining>
   /** Puts new parameters into the model; the result is a self-contained .onnx file. */
-  publish(model: Uint8Array, parameters: Uint8Array): Promise<Uint8Array>
+  publish(parts: PublishParts): Promise<Uint8Array>
   close(): Promise<void>
+}
+
+export interface PublishParts {
+  /** The .onnx file that was compiled. */
+  readonly model: Uint8Array
+  /** The manifest of its compilation. */
+  readonly manifest: Uint8Array
+  readonly parameters: Uint8Array
 }
 
 /** The model, not the machine, is the reason: trying again will not help. */

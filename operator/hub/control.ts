@@ -10,7 +10,7 @@ import {
 } from '#federation/wire/generated/tributary.ts'
 import type { Changes } from './changes.ts'
 import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, logUnexpected, unary, type CallContext } from './grpc.ts'
+import { authorizationOf, endWithError, isCancelled, logUnexpected, unary, type CallContext } from './grpc.ts'
 import { requireUser } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import { toModelVersion, unknownModel, type Model } from './model.ts'
@@ -69,7 +69,7 @@ async function watch(
   call: ServerWritableStream<WatchRequest, Change>,
 ): Promise<void> {
   requireUser(await context.identities.identify(authorizationOf(call.metadata)), context.operatorUsername)
-  if (call.cancelled) return
+  if (isCancelled(call)) return
   const stop = context.changes.subscribe((changes) => {
     for (const change of changes) call.write(change)
   })
@@ -114,6 +114,7 @@ function publicationOf(campaigns: Campaigns, request: PublishRequest): Publicati
     campaign: request.campaign,
     round: request.round,
     baseDigest: campaign.start.baseDigest,
+    compilationDigest: campaign.start.graphs.manifest.digest,
     parametersDigest: round.result.parameters.digest,
     metrics: meanMetrics([...round.evaluations.values()]),
     participants: round.commit.updates.length,

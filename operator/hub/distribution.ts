@@ -3,7 +3,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { AgentReport, DesiredModels, DistributionServer } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, logUnexpected, type CallContext } from './grpc.ts'
+import { authorizationOf, endWithError, isCancelled, logUnexpected, type CallContext } from './grpc.ts'
 import { requireNode, requireUser } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Models } from './models.ts'
@@ -35,11 +35,9 @@ export class Agents {
 
   /** Returns false when a newer stream of the node has taken its place. */
   remove(node: string, stream: AgentStream): boolean {
-    return this.#streams.get(node) === stream && this.#streams.delete(node)
-  }
-
-  isConnected(node: string): boolean {
-    return this.#streams.has(node)
+    if (this.#streams.get(node) !== stream) return false
+    this.#streams.delete(node)
+    return true
   }
 }
 
@@ -58,12 +56,12 @@ export function distributionService(context: DistributionContext): DistributionS
 async function converse(context: DistributionContext, call: Call): Promise<void> {
   const identity = await context.identities.identify(authorizationOf(call.metadata))
   requireUser(identity, context.agentUsername)
-  if (call.cancelled) return
+  if (isCancelled(call)) return
   const stream = new AgentStream(context, call, requireNode(identity))
   try {
     for await (const report of call as AsyncIterable<AgentReport>) await stream.receive(report)
   } catch (error) {
-    if (!call.cancelled) throw error
+    if (!isCancelled(call)) throw error
   } finally {
     stream.close()
   }
@@ -104,7 +102,7 @@ class AgentStream {
 
   /** Sends what the node should serve unless it is what was sent last. */
   send(): void {
-    if (this.#closed || this.#call.cancelled) return
+    if (this.#closed || isCancelled(this.#call)) return
     const models = this.#context.models.desired(this.#node)
     const text = JSON.stringify(models)
     if (text === this.#sent) return

@@ -47,6 +47,11 @@ export function logUnexpected(logger: Logger, error: unknown, path: string): voi
   if (!(error instanceof HubError)) logger.error({ err: error, path }, 'call failed')
 }
 
+/** Whether the client has gone away. A function, because it may become true at any time. */
+export function isCancelled(call: { readonly cancelled: boolean }): boolean {
+  return call.cancelled
+}
+
 interface WritableStream {
   readonly destroyed: boolean
   emit(event: 'error', error: Partial<ServiceError>): boolean

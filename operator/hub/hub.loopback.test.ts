@@ -9,6 +9,8 @@ import {
   type CampaignState,
   type DesiredModels,
   type ModelPlan,
+  type ModelReference,
+  type ModelState,
 } from '#federation/wire/generated/tributary.ts'
 import { blobPath } from '#federation/wire/names.ts'
 import {
@@ -89,12 +91,15 @@ function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan {
 
 async function applyModel(): Promise<void> {
   await call(clients.control.applyModel.bind(clients.control), modelPlan(), operatorToken)
-  await expect
-    .poll(
-      async () =>
-        (await call(clients.control.getModel.bind(clients.control), { uid: MODEL }, operatorToken)).phase,
-    )
-    .toBe(ModelState_Phase.READY)
+  await expect.poll(async () => (await getModel()).phase).toBe(ModelState_Phase.READY)
+}
+
+async function getModel(): Promise<ModelState> {
+  return call<ModelReference, ModelState>(
+    clients.control.getModel.bind(clients.control),
+    { uid: MODEL },
+    operatorToken,
+  )
 }
 
 async function applyCampaign(changes: Partial<CampaignPlan> = {}): Promise<CampaignState> {

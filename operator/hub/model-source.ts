@@ -91,7 +91,8 @@ async function fromHttps(options: ModelSourceOptions, request: SourceRequest): P
 async function readBounded(response: Response, maximumBytes: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   let size = 0
-  for await (const piece of response.body ?? []) {
+  const body: AsyncIterable<Uint8Array> | null = response.body
+  for await (const piece of body ?? []) {
     size += piece.byteLength
     if (size > maximumBytes) {
       throw new ModelRefused('ModelTooLarge', `the model is larger than ${maximumBytes} bytes`)

@@ -33,6 +33,8 @@ export interface Publication {
   readonly campaign: string
   readonly round: number
   readonly baseDigest: string
+  /** Manifest of the campaign's compilation. */
+  readonly compilationDigest: string
   readonly parametersDigest: string
   readonly metrics: Record<string, number>
   readonly participants: number
@@ -187,18 +189,23 @@ export class Models {
   /** Tries until the model is admitted, refused or deleted. */
   async #admit(model: Model): Promise<void> {
     const { signal } = model.deleted
-    let waitMs = FIRST_RETRY_MS
-    while (!signal.aborted && !model.admission) {
-      try {
-        await this.#admitOnce(model, signal)
-      } catch (error) {
-        if (signal.aborted) return
-        await this.#noteTrouble(model, error)
-      }
-      this.#context.onChange(model)
-      if (!model.admission) await sleep(waitMs, signal)
-      waitMs = Math.min(2 * waitMs, LONGEST_RETRY_MS)
+    for (let waitMs = FIRST_RETRY_MS; !signal.aborted; waitMs = Math.min(2 * waitMs, LONGEST_RETRY_MS)) {
+      const decided = await this.#tryToAdmit(model, signal)
+      if (decided) return
+      await sleep(waitMs, signal)
     }
+  }
+
+  /** Returns whether there is nothing more to try. */
+  async #tryToAdmit(model: Model, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#admitOnce(model, signal)
+    } catch (error) {
+      if (signal.aborted) return true
+      await this.#noteTrouble(model, error)
+    }
+    this.#context.onChange(model)
+    return model.admission !== undefined
   }
 
   async #noteTrouble(model: Model, error: unknown): Promise<void> {
@@ -239,8 +246,11 @@ export class Models {
 
   async #publishNext(model: Model, publication: Publication): Promise<VersionRecord> {
     const { blobs, compiler, onChange } = this.#context
-    const base = await blobs.read(publication.baseDigest)
-    const bytes = await compiler.publish(base, await blobs.read(publication.parametersDigest))
+    const bytes = await compiler.publish({
+      model: await blobs.read(publication.baseDigest),
+      manifest: await blobs.read(publication.compilationDigest),
+      parameters: await blobs.read(publication.parametersDigest),
+    })
     const record = await this.#addVersion(model, bytes, { ...publication, parent: publication.baseDigest })
     onChange(model)
     return record

@@ -10,7 +10,7 @@ import type {
   ParticipationServer,
 } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, logUnexpected, type CallContext } from './grpc.ts'
+import { authorizationOf, endWithError, isCancelled, logUnexpected, type CallContext } from './grpc.ts'
 import { requireParticipant } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Clock, ReviewedIdentity } from './options.ts'
@@ -63,7 +63,7 @@ async function converse(context: ParticipationContext, call: Call): Promise<void
       else session = ParticipantSession.open(context, call, identity, helloOf(message))
     }
   } catch (error) {
-    if (!call.cancelled) throw error
+    if (!isCancelled(call)) throw error
   } finally {
     clearTimeout(tooLate)
     session?.close()
@@ -160,7 +160,7 @@ class ParticipantSession {
 
   /** Sends the current assignment unless it is what was sent last. */
   #send(): void {
-    if (this.#closed || this.#call.cancelled) return
+    if (this.#closed || isCancelled(this.#call)) return
     if (this.#campaign.signal.aborted) {
       endWithError(
         this.#call,

@@ -22,7 +22,7 @@ function trainingFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan
   if (round.attempt.pausedMs !== undefined) return idle('RoundPaused')
   if (!round.attempt.participants.includes(node)) return idle('NotInThisRound')
   if (round.updates.has(node)) return idle('UpdateAccepted')
-  if (round.failedInTraining().has(node)) return idle('FailedInThisRound')
+  if (round.failureOf(node)) return idle('FailedInThisRound')
   const value = {
     round: round.number,
     graphs: graphsOf(start),

@@ -53,26 +53,33 @@ export function unknownCampaign(uid: string): CampaignState {
 
 /** Without the participants' names: for ten rounds of thousands of nodes they would not fit into a message. */
 function roundState(campaign: Campaign, round: Round): RoundState {
-  const behind = round.commit?.updates ?? [...round.updates.values()]
-  const samples = behind.reduce((sum, update) => sum + update.samples, 0)
-  const weightedLoss = behind.reduce((sum, update) => sum + update.samples * update.loss, 0)
   return {
     round: round.number,
     attempt: round.attempt.attempt,
     phase: PHASES[phaseOf(campaign.facts(round, 0))],
-    received: behind.length,
+    ...contributions(round),
     wanted: new Set([...round.attempt.participants, ...round.updates.keys()]).size,
     minimumUpdates: round.attempt.minimumUpdates,
-    samples,
     metrics: meanMetrics([...round.evaluations.values()]),
     evaluations: round.evaluations.size,
     openedUnixMs: round.attempt.openedMs,
     deadlineUnixMs: round.attempt.deadlineMs,
-    closedUnixMs: round.closed?.closedMs ?? (round.isShort() ? (round.short?.closedMs ?? 0) : 0),
+    closedUnixMs: closedMs(round),
     parametersDigest: round.result?.parameters.digest ?? '',
-    trainingLoss: samples > 0 ? weightedLoss / samples : 0,
     participants: [],
   }
+}
+
+function contributions(round: Round): Pick<RoundState, 'received' | 'samples' | 'trainingLoss'> {
+  const updates = round.commit?.updates ?? [...round.updates.values()]
+  const samples = updates.reduce((sum, update) => sum + update.samples, 0)
+  const weightedLoss = updates.reduce((sum, update) => sum + update.samples * update.loss, 0)
+  return { received: updates.length, samples, trainingLoss: samples > 0 ? weightedLoss / samples : 0 }
+}
+
+function closedMs(round: Round): number {
+  if (round.closed) return round.closed.closedMs
+  return round.isShort() ? (round.short?.closedMs ?? 0) : 0
 }
 
 /** Mean of each metric over the held-out samples of those who reported it, in the order of the participants' names. */
@@ -92,20 +99,28 @@ export function meanMetrics(evaluations: readonly EvaluationRecord[]): Record<st
 
 function participantState(campaign: Campaign, node: string): ParticipantState {
   const round = campaign.current
-  const failure = round?.failures.get(node)
-  const counts = failure && (failure.during === 'evaluation' || round?.failedInTraining().has(node))
-  const progress = campaign.progress.get(node)
-  const inThisRound = progress?.round === round?.number ? progress : undefined
   return {
     node,
     connected: campaign.connected.has(node),
     round: round?.number ?? 0,
     updateAccepted: round?.updates.has(node) ?? false,
     evaluated: round?.evaluations.has(node) ?? false,
-    failureReason: counts ? failure.reason : '',
-    failureMessage: counts ? failure.message : '',
+    ...failureOf(round, node),
     lastSeenUnixMs: campaign.lastSeenMs.get(node) ?? 0,
-    steps: inThisRound?.steps ?? 0,
-    totalSteps: inThisRound?.totalSteps ?? 0,
+    ...progressOf(campaign, node),
   }
+}
+
+function failureOf(
+  round: Round | undefined,
+  node: string,
+): Pick<ParticipantState, 'failureReason' | 'failureMessage'> {
+  const failure = round?.failureOf(node)
+  return { failureReason: failure?.reason ?? '', failureMessage: failure?.message ?? '' }
+}
+
+function progressOf(campaign: Campaign, node: string): Pick<ParticipantState, 'steps' | 'totalSteps'> {
+  const progress = campaign.progress.get(node)
+  if (!progress || progress.round !== campaign.current?.number) return { steps: 0, totalSteps: 0 }
+  return { steps: progress.steps, totalSteps: progress.totalSteps }
 }

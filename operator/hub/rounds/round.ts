@@ -110,15 +110,17 @@ export class Round {
     await removeTree(this.directory)
   }
 
-  /** Failures that count in the current attempt. */
+  /** A participant's failure as far as it counts: in evaluation, or in training of the current attempt. */
+  failureOf(participant: string): FailureRecord | undefined {
+    const failure = this.failures.get(participant)
+    if (failure?.during !== 'training') return failure
+    const counts = failure.attempt === this.attempt.attempt && !this.updates.has(participant)
+    return counts ? failure : undefined
+  }
+
   failedInTraining(): Set<string> {
-    const failed = [...this.failures.values()].filter(
-      (failure) =>
-        failure.during === 'training' &&
-        failure.attempt === this.attempt.attempt &&
-        !this.updates.has(failure.participant),
-    )
-    return new Set(failed.map((failure) => failure.participant))
+    const failed = [...this.failures.keys()].filter((name) => this.failureOf(name)?.during === 'training')
+    return new Set(failed)
   }
 
   /** Participants asked to evaluate the merged parameters that have not answered yet. */

@@ -124,11 +124,11 @@ export interface Answer {
 
 export async function http(
   { port, authority }: Endpoint,
-  request: RequestOptions & { token?: string },
+  request: Omit<RequestOptions, 'headers'> & { token?: string; headers?: Record<string, string> },
   body?: Uint8Array,
 ): Promise<Answer> {
   const { token, ...options } = request
-  const headers = { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...options.headers }
+  const headers = { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...request.headers }
   return new Promise((resolve, reject) => {
     const tls = { ca: authority, servername: HUB_SERVER_NAME, ALPNProtocols: ['http/1.1'] }
     const outgoing = httpsRequest(

@@ -55,7 +55,7 @@ export const tinyCompiler: ModelCompiler = {
     const graphs = { manifest: part('manifest'), trainingStep: part('step'), evaluation: part('evaluation') }
     return Promise.resolve({ ...graphs, parameters: parametersOf(model) })
   },
-  publish: async (_model, parameters) => Promise.resolve(Buffer.concat([PREFIX, parameters])),
+  publish: async ({ parameters }) => Promise.resolve(Buffer.concat([PREFIX, parameters])),
   close: async () => Promise.resolve(),
 }
 

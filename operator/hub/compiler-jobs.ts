@@ -1,0 +1,18 @@
+// What goes between the hub and its compiler thread.
+import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
+import type { CompiledTraining, PublishParts } from './compiler.ts'
+
+export interface CompilerResults {
+  admit: { readonly parameterCount: number }
+  compile: CompiledTraining
+  publish: Uint8Array
+}
+
+export type CompilerJob =
+  | { readonly kind: 'admit'; readonly model: Uint8Array }
+  | { readonly kind: 'compile'; readonly model: Uint8Array; readonly plan: TrainingPlan }
+  | ({ readonly kind: 'publish' } & PublishParts)
+
+export type CompilerReply =
+  | { readonly ok: true; readonly result: CompilerResults[CompilerJob['kind']] }
+  | { readonly ok: false; readonly refused: boolean; readonly message: string }

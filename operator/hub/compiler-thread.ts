@@ -1,0 +1,71 @@
+// The compiler's thread: does one job and ends. Loaded by compiler-worker.ts only; as a file of its own it has no part
+// in the hub's event loop, memory or lifetime.
+import { isMainThread, parentPort, workerData } from 'node:worker_threads'
+import {
+  assertTrainable,
+  compileTraining,
+  ModelError,
+  publishModel,
+  readManifest,
+  readModel,
+  type TrainingConfigurationInput,
+} from '#federation/training/index.ts'
+import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
+import type { CompiledTraining } from './compiler.ts'
+import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
+
+async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind']]> {
+  switch (job.kind) {
+    case 'admit':
+      return admit(job.model)
+    case 'compile':
+      return compile(job.model, job.plan)
+    case 'publish':
+      return publishModel(
+        job.model,
+        readManifest(JSON.parse(Buffer.from(job.manifest).toString('utf8'))),
+        job.parameters,
+      )
+  }
+}
+
+function admit(bytes: Uint8Array): CompilerResults['admit'] {
+  const model = readModel(bytes)
+  assertTrainable(model)
+  const weights = [...model.initializers.values()].filter(({ type }) => type === 'float32')
+  return { parameterCount: weights.reduce((sum, { data }) => sum + data.length, 0) }
+}
+
+async function compile(bytes: Uint8Array, plan: TrainingPlan): Promise<CompiledTraining> {
+  const compiled = await compileTraining(readModel(bytes), configurationOf(plan))
+  return {
+    manifest: Buffer.from(JSON.stringify(compiled.manifest)),
+    trainingStep: compiled.trainingStep,
+    evaluation: compiled.evaluation,
+    parameters: compiled.initialParameters,
+  }
+}
+
+/** The compiler checks every value again and names the one that is wrong. */
+function configurationOf(plan: TrainingPlan): TrainingConfigurationInput {
+  const loss = plan.loss === 'Huber' ? { type: plan.loss, delta: plan.huberDelta } : { type: plan.loss }
+  const { optimizer, momentum, weightDecay, beta1, beta2, epsilon } = plan
+  const settings = optimizer === 'SGD' ? { momentum, weightDecay } : { beta1, beta2, epsilon, weightDecay }
+  const configuration = {
+    loss,
+    optimizer: { type: optimizer, ...settings },
+    batchSize: plan.local?.batchSize,
+  }
+  return configuration as TrainingConfigurationInput
+}
+
+async function answer(job: CompilerJob): Promise<CompilerReply> {
+  try {
+    return { ok: true, result: await run(job) }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { ok: false, refused: error instanceof ModelError, message }
+  }
+}
+
+if (!isMainThread) parentPort?.postMessage(await answer(workerData as CompilerJob))
