@@ -14,10 +14,10 @@ CHECKS := $(GENERATED:%=verify-%) $(LINTS:%=lint-%)
 SUITES := node e2e/suites/main.ts $(if $(T),--path $(T))
 
 ##@ Run it
-demo: deps ## A real cluster, Tributary on it, a model trained on its edge nodes and served by them
+demo: deps-cluster ## A real cluster, Tributary on it, a model trained on its edge nodes and served by them
 	node e2e/demo/main.ts
 
-up: deps ## Bring the cluster up (the first time builds Kubernetes, about 12 minutes)
+up: deps-cluster ## Bring the cluster up (the first time builds Kubernetes, about 12 minutes)
 	node e2e/cluster/main.ts up
 
 status: deps ## Say what of the cluster is up
@@ -27,16 +27,16 @@ down: deps ## Take the cluster down, leaving nothing behind
 	node e2e/cluster/main.ts down
 
 ##@ Test it
-test: deps ## Everything: checks, unit, loopback, cluster tests and the stories on a real cluster [T=path]
+test: deps-cluster ## Everything: checks, unit, loopback, cluster tests and the stories on a real cluster [T=path]
 	@$(SUITES) $(CHECKS:%=--check %)
 
 test-unit: deps ## Tests without a cluster, seconds [T=path]
 	@$(SUITES) unit loopback
 
-test-cluster: deps ## Tests against a real kube-apiserver [T=path]
+test-cluster: deps-cluster ## Tests against a real kube-apiserver [T=path]
 	@$(SUITES) cluster
 
-test-e2e: deps ## The stories, on a real cluster with edge nodes [T=path]
+test-e2e: deps-cluster ## The stories, on a real cluster with edge nodes [T=path]
 	@$(SUITES) story
 
 bench: deps ## Measure [T=path]
@@ -91,6 +91,9 @@ images: deps ## Build both container images for this machine's cluster
 
 deps: ## Install what the checkout needs (the other targets do it by themselves)
 	@e2e/suites/install.sh
+
+deps-cluster:
+	@e2e/suites/install.sh cluster
 
 clean: ## Remove what builds and tests wrote, except the cluster's tools (.tributary)
 	rm -rf dist coverage .tributary/test-results

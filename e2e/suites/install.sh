@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the checkout needs to run: npm and Go from Debian where that is possible, then the packages that
-# package-lock.json names, among them the Node.js that runs everything else. Does nothing when all of it is there.
+# install.sh [cluster]: brings what the checkout needs: npm (and, for clusters, Go) from Debian where that is possible,
+# then the packages that package-lock.json names, among them the Node.js that runs everything else. Does nothing when
+# all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,15 +11,15 @@ export ONNXRUNTIME_NODE_INSTALL=skip
 missing=()
 packages=()
 
-require() { # <command> <Debian package> <what for>
+need() { # <command> <Debian package> <what for>
   command -v "$1" > /dev/null && return
   missing+=("  $1: $3")
   packages+=("$2")
 }
 
-require npm npm 'Node.js 20 or newer with npm, to fetch the packages (https://nodejs.org)'
-require go golang-go 'Go 1.24 or newer, to build Kubernetes for the test clusters (https://go.dev/dl)'
-require git git 'to check generated files'
+need npm npm 'Node.js 20 or newer with npm, to fetch the packages (https://nodejs.org)'
+need git git 'to tell generated files that changed'
+if [ "${1-}" = cluster ]; then need go golang-go 'Go 1.21 or newer, to build Kubernetes (https://go.dev/dl)'; fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   printf 'Not found on this machine:\n' >&2
@@ -31,6 +32,15 @@ if [ ${#missing[@]} -gt 0 ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${packages[@]}" > /dev/null
+fi
+
+if [ "${1-}" = cluster ]; then
+  # Go 1.21 was the first to fetch the toolchain that a go.mod asks for.
+  version=$(go env GOVERSION)
+  if ! [[ $version =~ ^go1\.([0-9]+) ]] || [ "${BASH_REMATCH[1]}" -lt 21 ]; then
+    printf 'go is %s, 1.21 or newer is needed to build Kubernetes: see https://go.dev/dl\n' "$version" >&2
+    exit 1
+  fi
 fi
 
 installed() { node_modules/.bin/node e2e/suites/installed.ts; }
