@@ -28,7 +28,7 @@ export function publishModel(
     const end = parameter.offset + elementCount(parameter.shape)
     writeParameter(graph, parameter, vector.subarray(parameter.offset, end))
   }
-  for (const node of graph.node) putInInferenceMode(node)
+  putInInferenceMode(graph)
   dropUnusedInitializers(graph, manifest)
   return toBinary(ModelProtoSchema, model)
 }
@@ -73,17 +73,24 @@ function writeParameter(graph: GraphProto, parameter: Parameter, data: Float32Ar
   }
 }
 
-const INFERENCE_OUTPUTS = 1
+function putInInferenceMode(graph: GraphProto): void {
+  for (const node of graph.node) {
+    if (node.opType === 'BatchNormalization') {
+      node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+      node.output.splice(1)
+    }
+    // Without its third input, training_mode, Dropout passes its input on.
+    if (node.opType === 'Dropout') dropInputs(graph, node, 2)
+  }
+}
 
-function putInInferenceMode(node: NodeProto): void {
-  if (node.domain !== '' && node.domain !== 'ai.onnx') return
-  if (node.opType === 'BatchNormalization') {
-    node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
-    node.output.splice(INFERENCE_OUTPUTS)
-  }
-  if (node.opType === 'Dropout') {
-    node.input.splice(2)
-  }
+/** Also drops the constants that only these inputs used. */
+function dropInputs(graph: GraphProto, node: NodeProto, first: number): void {
+  const dropped = new Set(node.input.splice(first).filter((name) => name !== ''))
+  const used = new Set(graph.node.flatMap(({ input }) => input))
+  const isUnused = (name: string): boolean => dropped.has(name) && !used.has(name)
+  graph.node = graph.node.filter(({ output }) => !output.some(isUnused))
+  graph.initializer = graph.initializer.filter(({ name }) => !isUnused(name))
 }
 
 /** A separated initializer may have no use left; Identity nodes that shared it still name it. */

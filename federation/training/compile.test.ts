@@ -1,0 +1,292 @@
+import { InferenceSession } from 'onnxruntime-node'
+import { describe, expect, it } from 'vitest'
+
+import { assertTrainable, compileTraining } from './compile.ts'
+import type { TrainingConfigurationInput } from './configuration.ts'
+import { ModelError } from './errors.ts'
+import { floatTensor, int, int64Tensor, ints } from './graph.ts'
+import { readManifest } from './manifest.ts'
+import { readModel } from './model.ts'
+import { SUPPORTED_OPERATORS } from './operators/index.ts'
+import { filled, MLP, modelBytes, type ModelParts, node, weight, x } from './testdata/models.ts'
+
+const SGD: TrainingConfigurationInput = {
+  loss: { type: 'MeanSquaredError' },
+  optimizer: { type: 'SGD' },
+  batchSize: 4,
+}
+
+function compiled(parts: ModelParts, configuration: Partial<TrainingConfigurationInput> = {}) {
+  return compileTraining(readModel(modelBytes(parts)), { ...SGD, ...configuration })
+}
+
+/** Parameters by name: what learns, and what is state. */
+async function parametersOf(parts: ModelParts, configuration: Partial<TrainingConfigurationInput> = {}) {
+  const { manifest } = await compiled(parts, configuration)
+  return Object.fromEntries(manifest.parameters.map(({ name, trainable }) => [name, trainable]))
+}
+
+describe('a compiled model', () => {
+  it('describes itself in a manifest that survives JSON', async () => {
+    const { manifest, initialParameters } = await compiled(MLP, { optimizer: { type: 'Adam' } })
+    expect(readManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest)
+    expect(manifest).toMatchObject({
+      input: { name: 'x', shape: [4, 3], type: 'float32' },
+      label: { shape: [4, 2], type: 'float32' },
+      parameterCount: 26,
+      trainableCount: 26,
+      metrics: ['loss', 'meanAbsoluteError', 'meanSquaredError'],
+    })
+    expect(manifest.parameters.map(({ name, offset }) => [name, offset])).toEqual([
+      ['w1', 0],
+      ['b1', 12],
+      ['w2', 16],
+      ['b2', 24],
+    ])
+    expect(manifest.state.length).toBe(8)
+    expect(new Float32Array(initialParameters.buffer).subarray(0, 12)).toEqual(weight(3, 4).data)
+  })
+
+  it('is the same bytes each time', async () => {
+    const [first, second] = [await compiled(MLP), await compiled(MLP)]
+    expect(first).toEqual(second)
+  })
+
+  it('has the inputs and outputs that its manifest names, and standard operators only', async () => {
+    const { manifest, trainingStep, evaluation } = await compiled(MLP, { evaluationBatchSize: 9 })
+    const step = await InferenceSession.create(trainingStep)
+    expect([...step.inputNames].sort()).toEqual(
+      ['x', 'label', 'sample_weight', 'learning_rate', 'w1', 'b1', 'w2', 'b2'].sort(),
+    )
+    expect(step.outputNames).toEqual([
+      manifest.training.loss,
+      ...manifest.parameters.map(({ output }) => output),
+    ])
+    const sums = await InferenceSession.create(evaluation)
+    expect(sums.inputMetadata.find(({ name }) => name === 'x')).toMatchObject({ shape: [9, 3] })
+    expect(sums.outputNames).toEqual(Object.values(manifest.evaluation))
+    for (const bytes of [trainingStep, evaluation]) {
+      // Only the default domain: the reader refuses any other.
+      expect(() => readModel(bytes)).not.toThrow()
+    }
+  })
+
+  it('folds what an exporter computes from shapes', async () => {
+    const { manifest } = await compiled({
+      inputs: [x('batch', 2, 3)],
+      nodes: [
+        node('Shape', ['x'], 'shape'),
+        node('Gather', ['shape', 'zero'], 'batch', { axis: int(0) }),
+        node('Unsqueeze', ['batch', 'axes'], 'batches'),
+        node('Concat', ['batches', 'rest'], 'target', { axis: int(0) }),
+        node('Reshape', ['x', 'target'], 'flat'),
+        node('MatMul', ['flat', 'w'], 'y'),
+      ],
+      initializers: {
+        zero: int64Tensor([0], []),
+        axes: int64Tensor([0]),
+        rest: int64Tensor([-1]),
+        w: weight(6, 2),
+      },
+    })
+    expect(manifest.input.shape).toEqual([4, 2, 3])
+    expect(manifest.label.shape).toEqual([4, 2])
+  })
+
+  it('takes a model that was exported for one batch size', async () => {
+    const { manifest } = await compiled({
+      inputs: [x(1, 2, 3)],
+      nodes: [node('Reshape', ['x', 'target'], 'flat'), node('MatMul', ['flat', 'w'], 'y')],
+      initializers: { target: int64Tensor([1, -1]), w: weight(6, 2) },
+    })
+    expect(manifest.label.shape).toEqual([4, 2])
+  })
+})
+
+describe('what learns', () => {
+  it('is weights, while running statistics are state and the rest is constant', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('MatMul', ['x', 'w'], 'h'),
+        node('BatchNormalization', ['h', 'scale', 'bias', 'mean', 'variance'], 'n'),
+        node('Clip', ['n', 'low', 'high'], 'c'),
+        node('Mul', ['c', 'half'], 'm'),
+        node('Add', ['m', 'b'], 'y'),
+      ],
+      initializers: {
+        mean: weight(2),
+        variance: filled(1, 2),
+        w: weight(3, 2),
+        scale: floatTensor([1, 2], [2]),
+        bias: floatTensor([3, 4], [2]),
+        low: floatTensor([0], []),
+        high: floatTensor([6], []),
+        half: floatTensor([0.5], []),
+        b: weight(2),
+      },
+    }
+    expect(await parametersOf(parts)).toEqual({
+      w: true,
+      scale: true,
+      bias: true,
+      b: true,
+      mean: false,
+      variance: false,
+    })
+  })
+
+  it('leaves out what is frozen', async () => {
+    expect(await parametersOf(MLP, { frozen: ['w1', '*2'] })).toEqual({ b1: true })
+    await expect(parametersOf(MLP, { frozen: ['w3'] })).rejects.toThrow(/frozen: "w3" matches no initializer/)
+  })
+
+  it('separates initializers that an exporter merged because they start out equal', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('Gemm', ['x', 'w1', 'zeros'], 'h'),
+        node('Identity', ['zeros'], 'alias'),
+        node('Gemm', ['h', 'w2', 'alias'], 'y'),
+      ],
+      initializers: { w1: weight(3, 3), w2: weight(3, 3), zeros: filled(0, 3) },
+    }
+    expect(await parametersOf(parts)).toEqual({ w1: true, w2: true, 'zeros.0.2': true, 'zeros.2.2': true })
+  })
+
+  it('keeps together a weight that is used twice', async () => {
+    const parts: ModelParts = {
+      nodes: [node('MatMul', ['x', 'w'], 'h'), node('MatMul', ['h', 'w'], 'y')],
+      initializers: { w: weight(3, 3) },
+    }
+    expect(await parametersOf(parts)).toEqual({ w: true })
+  })
+})
+
+describe('a model that cannot be trained is refused', () => {
+  it('by the names of all operators without a gradient, with those that have one', () => {
+    const model = readModel(
+      modelBytes({
+        nodes: [node('MatMul', ['x', 'w'], 'h'), node('Erf', ['h'], 'e'), node('TopK', ['e', 'k'], 'y')],
+        initializers: { w: weight(3, 3), k: int64Tensor([1]) },
+      }),
+    )
+    expect(() => assertTrainable(model)).toThrow(ModelError)
+    expect(() => assertTrainable(model)).toThrow(
+      `operators without a gradient: "Erf", "TopK"; supported are ${SUPPORTED_OPERATORS.join(', ')}`,
+    )
+  })
+
+  const refused: { name: string; parts: ModelParts; want: RegExp }[] = [
+    {
+      name: 'with a grouped convolution',
+      parts: {
+        inputs: [x('batch', 4, 5, 5)],
+        nodes: [node('Conv', ['x', 'w'], 'y', { group: int(2), kernel_shape: ints([3, 3]) })],
+        initializers: { w: weight(4, 2, 3, 3) },
+      },
+      want: /Conv "y" \(output "y"\): its group is 2; only group 1 is supported/,
+    },
+    {
+      name: 'with a random operator where a constant would be',
+      parts: {
+        nodes: [
+          node('RandomNormal', [], 'noise', { shape: ints([3]) }),
+          node('Add', ['x', 'noise'], 'n'),
+          node('MatMul', ['n', 'w'], 'y'),
+        ],
+        initializers: { w: weight(3, 2) },
+      },
+      want: /without a gradient: "RandomNormal"/,
+    },
+    {
+      name: 'without parameters',
+      parts: { nodes: [node('Relu', ['x'], 'y')] },
+      want: /no parameter to train/,
+    },
+    {
+      name: 'with two inputs',
+      parts: { ...MLP, inputs: [x('batch', 3), { ...x('batch', 3), name: 'x2' }] },
+      want: /2 inputs \("x", "x2"\); supported is one/,
+    },
+    {
+      name: 'with a dynamic dimension that is not the batch',
+      parts: { ...MLP, inputs: [x('batch', 'length')] },
+      want: /dimension 1 is "length"; it must be a fixed size/,
+    },
+    {
+      name: 'with an input of integers',
+      parts: { ...MLP, inputs: [{ ...x('batch', 3), type: 'int64' }] },
+      want: /input "x" is int64; supported is float32/,
+    },
+  ]
+  it.each(refused)('$name', ({ parts, want }) => {
+    expect(() => assertTrainable(readModel(modelBytes(parts)))).toThrow(want)
+  })
+
+  it('when its shapes do not fit together', async () => {
+    const parts = { ...MLP, initializers: { ...MLP.initializers, w2: weight(5, 2) } }
+    await expect(compiled(parts)).rejects.toThrow(/ONNX Runtime does not accept the model|does not run/)
+  })
+
+  it('when a value would be too large to hold, before anything runs', async () => {
+    const parts: ModelParts = {
+      inputs: [x('batch', 1, 3)],
+      nodes: [
+        node('MatMul', ['x', 'w'], 'h'),
+        node('MatMul', ['column', 'row'], 'big'),
+        node('Add', ['h', 'big'], 'y'),
+      ],
+      initializers: { w: weight(3, 1), column: filled(1, 100_000, 1), row: filled(1, 1, 100_000) },
+    }
+    await expect(compiled(parts)).rejects.toThrow(/value "big" has shape \[100000, 100000\]/)
+  })
+
+  it('when the batch does not come out first', async () => {
+    const parts: ModelParts = {
+      nodes: [node('MatMul', ['x', 'w'], 'h'), node('Transpose', ['h'], 'y')],
+      initializers: { w: weight(3, 2) },
+    }
+    await expect(compiled(parts)).rejects.toThrow(/first dimension of 2 for a batch of 4/)
+  })
+})
+
+describe('the loss', () => {
+  const ending = (op: string): ModelParts => ({
+    ...MLP,
+    nodes: [...MLP.nodes.slice(0, 2), node('Gemm', ['r', 'w2', 'b2'], 'z'), node(op, ['z'], 'y')],
+  })
+
+  it.each([
+    {
+      op: 'Sigmoid',
+      loss: 'SoftmaxCrossEntropy',
+      want: /does not fit a model that ends in Sigmoid.*use BinaryCrossEntropy/,
+    },
+    {
+      op: 'Softmax',
+      loss: 'BinaryCrossEntropy',
+      want: /does not fit a model that ends in Softmax.*use SoftmaxCrossEntropy/,
+    },
+  ] as const)('$loss does not fit a model that ends in $op', async ({ op, loss, want }) => {
+    await expect(compiled(ending(op), { loss: { type: loss } })).rejects.toThrow(want)
+  })
+
+  it('SoftmaxCrossEntropy needs classes', async () => {
+    const parts = { ...MLP, initializers: { ...MLP.initializers, w2: weight(4, 1), b2: weight(1) } }
+    await expect(compiled(parts, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(
+      /needs an output of shape \[batch, classes\] with 2 or more classes; the model's is \[batch, 1\]/,
+    )
+  })
+})
+
+describe('the configuration', () => {
+  it.each([
+    { change: { batchSize: 0 }, want: /batchSize/ },
+    { change: { loss: { type: 'Hinge' } }, want: /loss/ },
+    { change: { optimizer: { type: 'SGD', momentum: 1 } }, want: /momentum/ },
+    { change: { optimizer: { type: 'SGD', momentun: 0.5 } }, want: /momentun/ },
+    { change: { learningRate: 1 }, want: /learningRate/ },
+  ])('is refused with $change', async ({ change, want }) => {
+    const configuration = { ...SGD, ...change } as TrainingConfigurationInput
+    await expect(compileTraining(readModel(modelBytes(MLP)), configuration)).rejects.toThrow(want)
+  })
+})
