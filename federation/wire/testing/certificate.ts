@@ -2,7 +2,11 @@
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 
-import { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
+import {
+  BasicConstraintsExtension,
+  SubjectAlternativeNameExtension,
+  X509CertificateGenerator,
+} from '@peculiar/x509'
 
 import { HUB_SERVER_NAME } from '../names.ts'
 
@@ -13,7 +17,11 @@ export interface TestCertificate {
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-const VALIDITY = { notBefore: new Date('2020-01-01'), notAfter: new Date('2100-01-01'), signingAlgorithm: ALGORITHM }
+const VALIDITY = {
+  notBefore: new Date('2020-01-01'),
+  notAfter: new Date('2100-01-01'),
+  signingAlgorithm: ALGORITHM,
+}
 
 export async function testCertificate(serverName: string = HUB_SERVER_NAME): Promise<TestCertificate> {
   const authorityKeys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])

@@ -51,6 +51,11 @@ export interface ReceivedRequest {
   readonly offset: string | undefined
 }
 
+interface Services {
+  readonly participation?: ParticipationServer
+  readonly distribution?: DistributionServer
+}
+
 export class TestHub {
   readonly blobs = new Map<string, Buffer>()
   readonly uploads = new Map<string, UploadState>()
@@ -64,7 +69,7 @@ export class TestHub {
   readonly #grpc = new GrpcServer()
   #close: () => void = () => {}
 
-  static async start(services: { participation?: ParticipationServer; distribution?: DistributionServer } = {}) {
+  static async start(services: Services = {}): Promise<TestHub> {
     const hub = new TestHub()
     await hub.#listen(await testCertificate(), services)
     return hub
@@ -87,10 +92,7 @@ export class TestHub {
     this.cutConnections()
   }
 
-  async #listen(
-    tls: TestCertificate,
-    services: { participation?: ParticipationServer; distribution?: DistributionServer },
-  ): Promise<void> {
+  async #listen(tls: TestCertificate, services: Services): Promise<void> {
     if (services.participation) this.#addService(ParticipationService, services.participation)
     if (services.distribution) this.#addService(DistributionService, services.distribution)
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
@@ -113,12 +115,30 @@ export class TestHub {
     this.#close = () => server.close()
   }
 
-  #addService(service: typeof ParticipationService | typeof DistributionService, implementation: unknown): void {
+  #addService(
+    service: typeof ParticipationService | typeof DistributionService,
+    implementation: unknown,
+  ): void {
     this.#grpc.addService(service, implementation as UntypedServiceImplementation)
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url = '', headers } = request
+    this.#remember(request)
+    const fault = this.faults.shift() ?? {}
+    if (fault.silent) return
+    if (fault.status !== undefined) {
+      answerProblem(response, {
+        status: fault.status,
+        title: fault.title ?? 'Fault',
+        detail: 'as the test wants',
+      })
+    } else if (request.method === 'GET') this.#sendBlob(request, response, fault)
+    else if (this.verdict) answerProblem(response, this.verdict)
+    else if (request.method === 'HEAD') this.#tellOffset(request, response)
+    else await this.#takeBytes(request, response, fault)
+  }
+
+  #remember({ method = '', url = '', headers }: IncomingMessage): void {
     const offset = headers[UPLOAD_HEADERS.offset]
     this.requests.push({
       method,
@@ -127,13 +147,6 @@ export class TestHub {
       range: headers.range,
       offset: typeof offset === 'string' ? offset : undefined,
     })
-    const fault = this.faults.shift() ?? {}
-    if (fault.silent) return
-    if (fault.status !== undefined) {
-      answerProblem(response, { status: fault.status, title: fault.title ?? 'Fault', detail: 'as the test wants' })
-    } else if (method === 'GET') this.#sendBlob(request, response, fault)
-    else if (method === 'HEAD') this.#tellOffset(request, response)
-    else await this.#takeBytes(request, response, fault)
   }
 
   #sendBlob(request: IncomingMessage, response: ServerResponse, fault: Fault): void {
@@ -143,51 +156,32 @@ export class TestHub {
       return
     }
     const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
-    let body = Buffer.from(blob.subarray(start))
-    if (fault.flipByte !== undefined && fault.flipByte < body.length) body[fault.flipByte]! ^= 1
-    body = Buffer.concat([body, Buffer.alloc(fault.extraBytes ?? 0)])
+    const body = spoiled(blob.subarray(start), fault)
     if (start > 0) response.setHeader('content-range', `bytes ${start}-${blob.length - 1}/${blob.length}`)
     if (!fault.hideLength) response.setHeader('content-length', body.length)
     response.writeHead(start > 0 ? 206 : 200)
-    if (fault.cutResponseAfter !== undefined && fault.cutResponseAfter < body.length) {
-      response.write(body.subarray(0, fault.cutResponseAfter), () => request.socket.destroy())
-      if (fault.cutResponseAfter === 0) request.socket.destroy()
-    } else response.end(body)
+    const cut = fault.cutResponseAfter ?? Infinity
+    if (cut >= body.length) response.end(body)
+    else if (cut === 0) request.socket.destroy()
+    else response.write(body.subarray(0, cut), () => request.socket.destroy())
   }
 
   #tellOffset(request: IncomingMessage, response: ServerResponse): void {
     const state = this.uploads.get(request.url ?? '')
-    if (this.verdict) {
-      response.writeHead(this.verdict.status).end()
-      return
-    }
     response.setHeader(UPLOAD_HEADERS.offset, state?.received.length ?? 0)
     if (state?.accepted) response.setHeader(UPLOAD_HEADERS.complete, '?1')
     response.writeHead(200).end()
   }
 
   async #takeBytes(request: IncomingMessage, response: ServerResponse, fault: Fault): Promise<void> {
-    if (this.verdict) {
-      answerProblem(response, this.verdict)
-      return
-    }
     const { headers } = request
-    const path = request.url ?? ''
-    const state = this.uploads.get(path) ?? { received: Buffer.alloc(0), accepted: false, headers: {} }
-    this.uploads.set(path, state)
-    for (const name of Object.values(UPLOAD_HEADERS)) state.headers[name] = String(headers[name])
+    const state = this.#upload(request)
     if (Number(headers[UPLOAD_HEADERS.offset]) !== state.received.length) {
       response.setHeader(UPLOAD_HEADERS.offset, state.received.length)
       answerProblem(response, { status: 409, title: 'OffsetMismatch', detail: 'elsewhere' })
       return
     }
-    let taken = 0
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      const room = Math.max(0, (fault.cutRequestAfter ?? Infinity) - taken)
-      state.received = Buffer.concat([state.received, chunk.subarray(0, room)])
-      taken += chunk.length
-      if (taken >= (fault.cutRequestAfter ?? Infinity)) throw new Error('cut')
-    }
+    await receive(request, state, fault.cutRequestAfter ?? Infinity)
     const complete = state.received.length === Number(headers[UPLOAD_HEADERS.length])
     if (complete) state.accepted = digestOf(state.received) === headers[UPLOAD_HEADERS.digest]
     if (fault.cutBeforeAnswer) throw new Error('cut')
@@ -195,9 +189,36 @@ export class TestHub {
     if (state.accepted) response.setHeader(UPLOAD_HEADERS.complete, '?1')
     response.writeHead(state.accepted ? 201 : 204).end()
   }
+
+  #upload({ url = '', headers }: IncomingMessage): UploadState {
+    const state = this.uploads.get(url) ?? { received: Buffer.alloc(0), accepted: false, headers: {} }
+    this.uploads.set(url, state)
+    for (const name of Object.values(UPLOAD_HEADERS)) state.headers[name] = String(headers[name])
+    return state
+  }
 }
 
-function answerProblem(response: ServerResponse, problem: { status: number; title: string; detail: string }): void {
+function spoiled(bytes: Buffer, { flipByte, extraBytes }: Fault): Buffer {
+  const copy = Buffer.concat([bytes, Buffer.alloc(extraBytes ?? 0)])
+  if (flipByte !== undefined && flipByte < bytes.length)
+    copy.writeUInt8(copy.readUInt8(flipByte) ^ 1, flipByte)
+  return copy
+}
+
+/** @throws Error when the connection is to be cut */
+async function receive(request: IncomingMessage, state: UploadState, cutAfter: number): Promise<void> {
+  let taken = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    state.received = Buffer.concat([state.received, chunk.subarray(0, Math.max(0, cutAfter - taken))])
+    taken += chunk.length
+    if (taken >= cutAfter) throw new Error('cut')
+  }
+}
+
+function answerProblem(
+  response: ServerResponse,
+  problem: { status: number; title: string; detail: string },
+): void {
   response.setHeader('content-type', 'application/problem+json')
   response.writeHead(problem.status).end(JSON.stringify(problem))
 }
