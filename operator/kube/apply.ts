@@ -61,32 +61,35 @@ export async function ensureCreated<T extends KubeObject>(
 type WithStatus = KubeObject & { status?: object | undefined }
 
 /**
- * Applies the whole status unless it is the observed one. A field left out is removed if we had set it. Fails with
- * 409 when the object was deleted and made anew in between.
+ * Applies the whole status unless it is the observed one, and returns the object as it is then. A field left out is
+ * removed if we had set it. Fails with 409 when the object changed since it was observed: a status that was derived
+ * from a stale object, or from a predecessor of the same name, is never written. (The server ignores a uid here.)
  */
 export async function ensureStatus<T extends WithStatus>(
   client: KubeClient,
   type: ResourceType<T>,
   observed: T,
   status: NonNullable<T['status']>,
-): Promise<Outcome> {
-  if (equalValues(status, observed.status ?? {})) return 'unchanged'
-  const { name, namespace, uid } = observed.metadata
-  const metadata = { name, namespace, uid }
+): Promise<T> {
+  if (equalValues(status, observed.status ?? {})) return observed
+  const { name, namespace, uid, resourceVersion } = observed.metadata
+  const metadata = { name, namespace, uid, resourceVersion }
   const wanted = { apiVersion: type.apiVersion, kind: type.kind, metadata, status } as unknown as Applied<T>
-  await client.applyStatus(type, wanted)
-  return 'updated'
+  return client.applyStatus(type, wanted)
 }
 
-/** Adds the finalizer unless it is there. Refuses an object under deletion, to which none can be added. */
+/**
+ * Adds the finalizer unless it is there, and returns the object as it is then. Refuses an object under deletion, to
+ * which none can be added.
+ */
 export async function addFinalizer<T extends KubeObject>(
   client: KubeClient,
   type: ResourceType<T>,
   observed: T,
   finalizer: string,
-): Promise<Outcome> {
+): Promise<T> {
   const finalizers = observed.metadata.finalizers ?? []
-  if (finalizers.includes(finalizer)) return 'unchanged'
+  if (finalizers.includes(finalizer)) return observed
   if (observed.metadata.deletionTimestamp) {
     throw new Error(`${type.kind} "${observed.metadata.name}" is being deleted: no finalizer can be added`)
   }
@@ -104,7 +107,8 @@ export async function removeFinalizer<T extends KubeObject>(
   if (!finalizers.includes(finalizer)) return 'unchanged'
   const remaining = finalizers.filter((other) => other !== finalizer)
   try {
-    return await setFinalizers(client, type, observed, remaining)
+    await setFinalizers(client, type, observed, remaining)
+    return 'updated'
   } catch (error) {
     if (error instanceof ApiError && error.isNotFound) return 'unchanged'
     throw error
@@ -117,7 +121,6 @@ async function setFinalizers<T extends KubeObject>(
   type: ResourceType<T>,
   { metadata: { name, namespace, uid, resourceVersion } }: T,
   finalizers: string[],
-): Promise<Outcome> {
-  await client.mergePatch(type, { name, namespace }, { metadata: { uid, resourceVersion, finalizers } })
-  return 'updated'
+): Promise<T> {
+  return client.mergePatch(type, { name, namespace }, { metadata: { uid, resourceVersion, finalizers } })
 }

@@ -1,6 +1,6 @@
 // Kubernetes Events (events.k8s.io/v1) for people. The same thing said again about the same object counts up one
 // Event's series, also across restarts, because its name is made from what it says. Recording never throws, never
-// waits and never grows: what cannot be written is counted and dropped.
+// waits and never grows: what cannot be written is tried again for a while, then counted and dropped.
 
 import { createHash } from 'node:crypto'
 import type { KubeClient } from './api.ts'
@@ -52,12 +52,15 @@ export interface EventRecorderOptions {
 const MAX_NOTE_BYTES = 1024
 const MAX_REASON_LENGTH = 128
 const ATTEMPTS = 3
+const MAX_FAILURES = 10
 
 interface Occurrence {
   event: Event
   /** Not yet written. */
   count: number
   lastAtMs: number
+  /** How often writing it failed. */
+  failures: number
 }
 
 export function createEventRecorder(options: EventRecorderOptions): EventRecorder {
@@ -67,12 +70,15 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
 class Recorder implements EventRecorder {
   readonly #options: EventRecorderOptions
   readonly #pending = new Map<string, Occurrence>()
-  /** Written a moment ago: a repetition waits for the interval's end. */
+  /** Being written, or written a moment ago: a repetition waits for the interval's end. */
   readonly #resting = new Map<string, () => void>()
+  readonly #maxPending: number
   #writing: Promise<void> = Promise.resolve()
+  #flushing = false
 
   constructor(options: EventRecorderOptions) {
     this.#options = options
+    this.#maxPending = options.maxPending ?? 500
   }
 
   record(regarding: EventSubject, draft: EventDraft): void {
@@ -85,17 +91,19 @@ class Recorder implements EventRecorder {
       waiting.lastAtMs = options.clock.now()
       return
     }
-    if (this.#pending.size >= (options.maxPending ?? 500)) {
+    if (this.#pending.size >= this.#maxPending) {
       this.#drop(event, 'too many events are waiting')
       return
     }
-    this.#pending.set(key, { event, count: 1, lastAtMs: options.clock.now() })
+    this.#pending.set(key, { event, count: 1, lastAtMs: options.clock.now(), failures: 0 })
     if (!this.#resting.has(key)) this.#enqueue(key)
   }
 
   async flush(): Promise<void> {
+    this.#flushing = true
     for (const key of this.#pending.keys()) this.#enqueue(key)
     await this.#writing
+    this.#flushing = false
     for (const cancel of this.#resting.values()) cancel()
     this.#resting.clear()
   }
@@ -108,16 +116,36 @@ class Recorder implements EventRecorder {
     const occurrence = this.#pending.get(key)
     if (!occurrence) return
     this.#pending.delete(key)
-    this.#rest(key)
+    this.#resting.get(key)?.()
+    this.#resting.set(key, () => undefined)
     try {
       await writeOccurrence(this.#options.client, occurrence)
     } catch (error) {
-      this.#drop(occurrence.event, messageOf(error))
+      if (this.#isWorthRetrying(error, occurrence)) this.#putBack(key, occurrence)
+      else this.#drop(occurrence.event, messageOf(error))
+    } finally {
+      this.#rest(key)
     }
   }
 
+  #isWorthRetrying(error: unknown, { failures }: Occurrence): boolean {
+    if (this.#flushing || failures >= MAX_FAILURES || this.#pending.size >= this.#maxPending) return false
+    return error instanceof ApiError && isTransient(error)
+  }
+
+  /** It is tried again when its rest is over. */
+  #putBack(key: string, occurrence: Occurrence): void {
+    const since = this.#pending.get(key)
+    const { event, count, lastAtMs, failures } = occurrence
+    this.#pending.set(key, {
+      event,
+      count: count + (since?.count ?? 0),
+      lastAtMs: since?.lastAtMs ?? lastAtMs,
+      failures: failures + 1,
+    })
+  }
+
   #rest(key: string): void {
-    this.#resting.get(key)?.()
     const cancel = this.#options.clock.after(this.#options.seriesIntervalMs ?? 30_000, () => {
       this.#resting.delete(key)
       if (this.#pending.has(key)) this.#enqueue(key)
@@ -174,7 +202,12 @@ async function createOrCount(client: KubeClient, { event, count, lastAtMs }: Occ
     count > 1 ? { ...event, series: { count, lastObservedTime } } : event,
   )
   if (!existing) return
-  const series = { count: (existing.series?.count ?? 1) + count, lastObservedTime }
+  const seen = existing.series?.count ?? 1
+  // Made in the same moment by us: an earlier attempt landed whose answer was lost. It is not counted twice.
+  const isOurs =
+    existing.eventTime === event.eventTime && existing.reportingInstance === event.reportingInstance
+  const series = { count: isOurs ? Math.max(seen, count) : seen + count, lastObservedTime }
+  if (series.count === seen) return
   const { name, namespace, resourceVersion } = existing.metadata
   await client.mergePatch(events, { name, namespace }, { metadata: { resourceVersion }, series })
 }
@@ -189,6 +222,10 @@ async function createOrGet(client: KubeClient, event: Event): Promise<Event | un
     if (!existing) throw error
     return existing
   }
+}
+
+function isTransient({ status, reason }: ApiError): boolean {
+  return (status === 0 && reason !== 'NotLeader' && reason !== 'Aborted') || status === 429 || status >= 500
 }
 
 /** Cuts at a character's end, marking the cut. */

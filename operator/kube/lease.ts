@@ -185,7 +185,7 @@ class Election {
 
   #assertHeld(): void {
     if (this.#role === 'leader' && this.#isOverdue()) this.#lose('this process was suspended past its lease')
-    if (this.#role !== 'leader') throw notLeader()
+    this.#leadership.signal.throwIfAborted()
   }
 
   #isOverdue(): boolean {
@@ -231,6 +231,6 @@ class Election {
   }
 }
 
-function notLeader(reason = 'not the leader'): ApiError {
+function notLeader(reason: string): ApiError {
   return new ApiError({ status: 0, reason: 'NotLeader', message: `write refused: ${reason}` })
 }
