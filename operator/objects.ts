@@ -8,6 +8,8 @@ export interface ObjectIdentity {
   namespace: string
   name: string
   uid: string
+  /** Precondition of a status write: a decision from an old sight is not written over a newer one. */
+  resourceVersion: string
   generation: number
   createdAt: number
   deleting: boolean

@@ -4,6 +4,7 @@ import type { EventFact } from './events.ts'
 import type { KubeClient } from './kube/api.ts'
 import { ensureStatus } from './kube/apply.ts'
 import type { ReconcileResult } from './kube/controller.ts'
+import { isConflict, messageOf } from './kube/errors.ts'
 import type { EventRecorder } from './kube/events.ts'
 import type { KubeObject, ObjectRef, ResourceType } from './kube/types.ts'
 import { refOf } from './kube/types.ts'
@@ -41,8 +42,32 @@ export async function reconcile<Seen, Status extends object, Action>(
   if (!seen) return {}
   const { actions = [], status, requeueAfterMs } = reconciler.decide(seen)
   if (status) await writeStatus(reconciler, context, reconciler.subject(seen), status)
-  for (const action of actions) await reconciler.act(action, seen)
+  for (const action of actions) {
+    try {
+      await reconciler.act(action, seen)
+    } catch (error) {
+      if (!isConflict(error)) tellFailure(reconciler, context, seen, messageOf(error))
+      throw error
+    }
+  }
   return { requeueAfterMs }
+}
+
+/** A failure that only the log knows is invisible to the person who asked for the work. */
+function tellFailure<Seen, Status, Action>(
+  { type, subject }: Reconciler<Seen, Status, Action>,
+  { events }: ReconcileContext,
+  seen: Seen,
+  note: string,
+): void {
+  events.record(identityOf(type, subject(seen)), { type: 'Warning', reason: 'ActionFailed', note })
+}
+
+function identityOf(
+  type: ResourceType<KubeObject>,
+  { namespace, name, uid, resourceVersion }: ObjectIdentity,
+): KubeObject {
+  return { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, uid, resourceVersion } }
 }
 
 async function writeStatus<Seen, Status extends object, Action>(
@@ -51,10 +76,8 @@ async function writeStatus<Seen, Status extends object, Action>(
   subject: ObjectIdentity & { status: Status | undefined },
   status: Status,
 ): Promise<void> {
-  const { namespace, name, uid } = subject
-  const identity = { apiVersion: type.apiVersion, kind: type.kind, metadata: { namespace, name, uid } }
-  const observed = { ...identity, status: subject.status }
-  if ((await ensureStatus(client, type as ResourceType<typeof observed>, observed, status)) === 'unchanged')
-    return
-  for (const fact of transitions(subject.status, status)) events.record(identity, fact)
+  const observed = { ...identityOf(type, subject), status: subject.status }
+  const written = await ensureStatus(client, type as ResourceType<typeof observed>, observed, status)
+  if (written === observed) return
+  for (const fact of transitions(subject.status, status)) events.record(observed, fact)
 }

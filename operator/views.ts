@@ -9,6 +9,7 @@ export function observedOf<Spec, Status>(resource: CustomResource<Spec, Status>)
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     uid: metadata.uid ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     createdAt: Date.parse(metadata.creationTimestamp ?? ''),
     deleting: metadata.deletionTimestamp !== undefined,

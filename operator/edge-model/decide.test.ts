@@ -31,7 +31,15 @@ function aModel(
   serving: object | 'nowhere' = { nodeSelector: { matchLabels: { site: 'north' } } },
 ): EdgeModel {
   return {
-    ...{ namespace: 'city', name: 'digits', uid: 'uid-model', generation: 1, createdAt: T0, deleting: false },
+    ...{
+      namespace: 'city',
+      name: 'digits',
+      uid: 'uid-model',
+      resourceVersion: '1',
+      generation: 1,
+      createdAt: T0,
+      deleting: false,
+    },
     finalizers: [FINALIZER],
     spec: EdgeModelSpec.parse({
       source: { storageUri: 'configmap://digits/model.onnx' },

@@ -48,6 +48,7 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
     },
     spec: {
       restartPolicy: 'OnFailure',
+      serviceAccountName: 'default',
       automountServiceAccountToken: false,
       enableServiceLinks: false,
       dnsPolicy: 'Default',

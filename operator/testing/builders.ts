@@ -113,6 +113,7 @@ function identity(name: string, uid: string) {
     namespace: 'city',
     name,
     uid,
+    resourceVersion: '1',
     generation: 1,
     createdAt: T0,
     deleting: false,

@@ -1,0 +1,297 @@
+// The reconcilers against a real API server: what they make of it, judged by the state of the world. There is no
+// kubelet and no garbage collector here, so pods stay as they were created.
+import { inspect } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startApiServer } from '#e2e/cluster/api-server.ts'
+import type { ApiServer } from '#e2e/cluster/api-server.ts'
+import { installKinds, kubectlOf } from '#crds/testing/cluster.ts'
+import type { Kubectl } from '#crds/testing/cluster.ts'
+import { FINALIZER } from '#crds/names.ts'
+import type { RoundState } from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import { createKubeClient } from './kube/client.ts'
+import { loadKubeConfig } from './kube/kube-config.ts'
+import type { KubeClient } from './kube/api.ts'
+import type { Leadership } from './kube/lease.ts'
+import { events, namespaces, pods } from './kube/resources.ts'
+import { createHarness, until } from './kube/testing/harness.ts'
+import { deviceProfiles, edgeModels, federatedRounds } from './resources.ts'
+import { lead, startCaches } from './run-operator.ts'
+import type { OperatorOptions } from './run-operator.ts'
+import { ScriptedHub } from './testing/scripted-hub.ts'
+
+let server: ApiServer
+let kubectl: Kubectl
+let client: KubeClient
+
+beforeAll(async () => {
+  server = await startApiServer()
+  kubectl = kubectlOf(server)
+  await installKinds(kubectl)
+  client = createKubeClient(loadKubeConfig(server.kubeconfig), { metrics: createHarness().metrics })
+  for (const name of ['edge-1', 'edge-2', 'edge-3']) await makeNode(name)
+}, 300_000)
+
+afterAll(async () => {
+  client.close()
+  await server.stop()
+})
+
+async function makeNode(name: string): Promise<void> {
+  await kubectl(['apply', '--server-side', '--filename=-'], {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { tier: 'edge' } },
+  })
+  await setReady(name, 'True')
+}
+
+async function setReady(node: string, status: 'True' | 'Unknown'): Promise<void> {
+  const lastTransitionTime = '2026-01-01T00:00:00Z'
+  await kubectl([
+    ...['patch', 'node', node, '--subresource=status', '--type=merge'],
+    `--patch=${JSON.stringify({ status: { conditions: [{ type: 'Ready', status, lastTransitionTime, lastHeartbeatTime: lastTransitionTime }] } })}`,
+  ])
+}
+
+const profile = (namespace: string) => ({
+  apiVersion: 'tributary.dev/v1alpha1',
+  kind: 'DeviceProfile',
+  metadata: { name: 'gateway', namespace },
+  spec: {
+    nodeSelector: { matchLabels: { tier: 'edge' } },
+    datasets: [{ name: 'digits', hostPath: '/srv/digits/samples.csv', labelColumns: ['label'] }],
+  },
+})
+
+const model = (namespace: string) => ({
+  apiVersion: 'tributary.dev/v1alpha1',
+  kind: 'EdgeModel',
+  metadata: { name: 'digits', namespace },
+  spec: { source: { storageUri: 'configmap://digits/model.onnx' } },
+})
+
+const round = (namespace: string, spec: object = {}) => ({
+  apiVersion: 'tributary.dev/v1alpha1',
+  kind: 'FederatedRound',
+  metadata: { name: 'digits', namespace },
+  spec: {
+    modelRef: { name: 'digits' },
+    dataset: 'digits',
+    rounds: 2,
+    participants: { profiles: ['gateway'] },
+    completion: { minUpdates: 2 },
+    training: { loss: { type: 'SoftmaxCrossEntropy' } },
+    ...spec,
+  },
+})
+
+interface Running {
+  hub: ScriptedHub
+  namespace: string
+  /** What the operator logged as an error. */
+  troubles: () => string
+  stop: () => Promise<void>
+}
+
+let count = 0
+
+/** An operator of its own for a namespace of its own. */
+async function startOperator(hub = new ScriptedHub(), reuse?: string): Promise<Running> {
+  const namespace = reuse ?? `reconcile-${++count}`
+  if (!reuse)
+    await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  // Without a controller manager nobody makes the account that pods are admitted with.
+  if (!reuse) await kubectl(['create', 'serviceaccount', 'default', `--namespace=${namespace}`])
+  const { clock, random, log, lines, metrics, registry } = createHarness()
+  const options: OperatorOptions = {
+    ...{ client, hub, clock, random, log, metrics, registry, instance: 'test' },
+    podSettings: {
+      image: 'tributary/edge-agent:test',
+      imagePullPolicy: 'Never',
+      hubAddress: '192.0.2.1:30843',
+      hubCertificateAuthority: 'PEM',
+    },
+  }
+  const watches = startCaches(options)
+  const ended = new AbortController()
+  const leadership: Leadership = { signal: ended.signal, assertHeld: () => undefined }
+  const leading = await lead(options, watches.caches, leadership)
+  return {
+    hub,
+    namespace,
+    troubles: () =>
+      lines
+        .filter((line) => line.level === 'error')
+        .map((line) => `${line.message} ${inspect(line.fields, { depth: 2 })}`)
+        .join('\n'),
+    stop: async () => {
+      ended.abort(new Error('test over'))
+      await leading.stop()
+      await watches.stop()
+    },
+  }
+}
+
+async function withOperator(story: (running: Running) => Promise<void>): Promise<void> {
+  const running = await startOperator()
+  try {
+    await story(running)
+  } catch (error) {
+    throw new Error(`${String(error)}; the operator logged:\n${running.troubles()}`, { cause: error })
+  } finally {
+    await running.stop()
+  }
+}
+
+const ref = (namespace: string) => ({ namespace, name: 'digits' })
+
+const getRound = (namespace: string) => client.get(federatedRounds, ref(namespace))
+
+async function phaseIs(namespace: string, phase: string): Promise<void> {
+  await until(`phase ${phase}`, async () => (await getRound(namespace))?.status?.phase === phase)
+}
+
+async function apply(...objects: object[]): Promise<void> {
+  for (const object of objects) await kubectl(['apply', '--filename=-'], object)
+}
+
+function roundOf(hub: ScriptedHub, namespace: string): RoundState | undefined {
+  return [...hub.campaigns.values()].find(({ plan }) => plan.namespace === namespace)?.state.current
+}
+
+const podsOf = (namespace: string) => client.listAll(pods, { namespace })
+
+async function reasonsOf(namespace: string): Promise<(string | undefined)[]> {
+  return (await client.listAll(events, { namespace })).map((event) => event.reason)
+}
+
+describe('the reconcilers on an API server', () => {
+  it('carry a campaign from manifests to a published version, and its deletion', () =>
+    withOperator(async ({ hub, namespace }) => {
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await phaseIs(namespace, 'Training')
+      await until('three pods', async () => (await podsOf(namespace)).length === 3)
+      const [pod] = await podsOf(namespace)
+      expect(pod?.spec?.automountServiceAccountToken).toBe(false)
+      expect(pod?.metadata.ownerReferences?.[0]?.kind).toBe('FederatedRound')
+      expect((await getRound(namespace))?.metadata.finalizers).toEqual([FINALIZER])
+      hub.endRound(namespace)
+      await until('round 2', () => roundOf(hub, namespace)?.round === 2)
+      hub.endRound(namespace)
+      await phaseIs(namespace, 'Completed')
+      const status = (await getRound(namespace))?.status
+      expect(status).toMatchObject({
+        roundProgress: '2/2',
+        updatesProgress: '3/3',
+        metric: '0.900',
+        modelVersion: 'v2',
+      })
+      expect(status?.history?.map((entry) => entry.round)).toEqual([2, 1])
+      expect((await client.get(edgeModels, ref(namespace)))?.status?.latestVersion).toBe('v2')
+      await until('no pods', async () =>
+        (await podsOf(namespace)).every((left) => left.metadata.deletionTimestamp),
+      )
+      await until('the events', async () => (await reasonsOf(namespace)).includes('RoundsDone'))
+      expect(await reasonsOf(namespace)).toEqual(
+        expect.arrayContaining(['RoundStarted', 'RoundDone', 'VersionPublished']),
+      )
+      await client.delete(federatedRounds, ref(namespace))
+      await until('it is gone', async () => (await getRound(namespace)) === undefined)
+      expect(() => hub.campaignOf(namespace)).toThrow('knows no campaign')
+    }))
+
+  it('write nothing once all is settled, not even after a restart', () =>
+    withOperator(async ({ hub, namespace, stop }) => {
+      await apply(profile(namespace), model(namespace), round(namespace, { rounds: 1 }))
+      await until('a round', () => roundOf(hub, namespace) !== undefined)
+      hub.endRound(namespace)
+      await phaseIs(namespace, 'Completed')
+      await until(
+        'the model follows',
+        async () => (await client.get(edgeModels, ref(namespace)))?.status?.phase === 'Ready',
+      )
+      await stop()
+      const versions = async () =>
+        Promise.all([
+          getRound(namespace),
+          client.get(edgeModels, ref(namespace)),
+          client.get(deviceProfiles, { namespace, name: 'gateway' }),
+        ]).then((all) => all.map((object) => object?.metadata.resourceVersion))
+      const before = await versions()
+      const again = await startOperator(hub, namespace)
+      await new Promise((resolve) => setTimeout(resolve, 2_000))
+      await again.stop()
+      expect(await versions()).toEqual(before)
+    }))
+
+  it('name the node and the reason when one cannot be reached, and leave its pod alone', () =>
+    withOperator(async ({ namespace }) => {
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await until('three pods', async () => (await podsOf(namespace)).length === 3)
+      await setReady('edge-2', 'Unknown')
+      try {
+        await until('node and reason', async () => {
+          const participants = (await getRound(namespace))?.status?.participants
+          return (
+            participants?.some(({ node, reason }) => node === 'edge-2' && reason === 'NodeUnreachable') ??
+            false
+          )
+        })
+        expect((await podsOf(namespace)).filter((pod) => pod.metadata.deletionTimestamp)).toEqual([])
+        await until('the event', async () => (await reasonsOf(namespace)).includes('NodeUnreachable'))
+      } finally {
+        await setReady('edge-2', 'True')
+      }
+    }))
+
+  it('say that the hub is silent, touch nothing, and go on when it is back', () =>
+    withOperator(async ({ hub, namespace }) => {
+      hub.silent = true
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await until('the reason', async () => {
+        const conditions = (await getRound(namespace))?.status?.conditions
+        return conditions?.some((condition) => condition.reason === 'HubUnreachable') ?? false
+      })
+      expect(await podsOf(namespace)).toEqual([])
+      hub.silent = false
+      await apply({
+        ...model(namespace),
+        metadata: { ...model(namespace).metadata, labels: { touched: 'yes' } },
+      })
+      await until('three pods', async () => (await podsOf(namespace)).length === 3)
+    }))
+
+  it('repeat a short round and fail when its attempts are used up', () =>
+    withOperator(async ({ hub, namespace }) => {
+      await apply(
+        profile(namespace),
+        model(namespace),
+        round(namespace, { completion: { minUpdates: 2, maxAttempts: 2 } }),
+      )
+      await until('a round', () => roundOf(hub, namespace) !== undefined)
+      hub.endRound(namespace, { phase: Phase.SHORT, received: 1 })
+      await until('attempt 2', () => roundOf(hub, namespace)?.attempt === 2)
+      hub.endRound(namespace, { phase: Phase.SHORT, received: 1 })
+      await phaseIs(namespace, 'Failed')
+      const failed = (await getRound(namespace))?.status?.conditions?.find(
+        (condition) => condition.type === 'Failed',
+      )
+      expect(failed).toMatchObject({ status: 'True', reason: 'QuorumNotReached' })
+      expect(hub.campaignOf(namespace).plan.finished).toBe(true)
+    }))
+
+  it('let pods go while suspended and go on afterwards', () =>
+    withOperator(async ({ hub, namespace }) => {
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await until('three pods', async () => (await podsOf(namespace)).length === 3)
+      await apply(round(namespace, { suspend: true }))
+      hub.endRound(namespace)
+      await phaseIs(namespace, 'Suspended')
+      await until('no pods', async () =>
+        (await podsOf(namespace)).every((pod) => pod.metadata.deletionTimestamp),
+      )
+      await apply(round(namespace, { suspend: false }))
+      await until('round 2', () => roundOf(hub, namespace)?.round === 2)
+    }))
+})
