@@ -12,7 +12,7 @@ const lines = (count: number, line: (index: number) => string): string =>
   Array.from({ length: count }, (_, index) => line(index)).join('\n')
 
 const longFunction = `export function long(): void {\n${lines(60, (n) => `  use(${n})`)}\n}\n`
-const branches = lines(10, (n) => `  if (x === ${n}) return ${n + 1}`)
+const branches = lines(11, (n) => `  if (x === ${n}) return ${n + 1}`)
 
 const REFUSED: readonly (Case & { rule: string })[] = [
   {
@@ -77,7 +77,13 @@ const REFUSED: readonly (Case & { rule: string })[] = [
     name: 'a function with too many branches',
     file: 'operator/branches.ts',
     source: `export function a(x: number): number {\n${branches}\n  return 0\n}\n`,
-    rule: 'complexity',
+    rule: 'tributary/branches',
+  },
+  {
+    name: 'a condition with too many parts',
+    file: 'operator/parts.ts',
+    source: `export const a = (x: number): boolean => ${Array.from({ length: 12 }, (_, n) => `x === ${n}`).join(' || ')}\n`,
+    rule: 'tributary/branches',
   },
   {
     name: 'a function that is too long',
@@ -188,6 +194,16 @@ const ALLOWED: readonly Case[] = [
     name: 'a long test',
     file: 'operator/long.test.ts',
     source: `declare const use: (n: number) => void\n${longFunction}`,
+  },
+  {
+    name: 'many reads of what may be absent',
+    file: 'operator/absent.ts',
+    source: `export const a = (x?: { y?: { z?: string } }): string => ${Array.from({ length: 12 }, (_, n) => `(x?.y?.z ?? '${n}')`).join(' + ')}\n`,
+  },
+  {
+    name: 'many cases of a switch',
+    file: 'operator/cases.ts',
+    source: `export function a(x: number): number {\n  switch (x) {\n${lines(12, (n) => `    case ${n}:\n      return ${n * 2}`)}\n  }\n  return 0\n}\n`,
   },
   {
     name: 'generated code',
