@@ -26,8 +26,8 @@ export interface Cluster {
   stopKubelet(node: string): Promise<void>
   startKubelet(node: string): Promise<void>
 
-  /** Imports an OCI archive into every node's container runtime. */
-  loadImage(archive: string): Promise<void>
+  /** Imports an OCI archive into the container runtime of the nodes (all of them unless named), where it is not yet. */
+  loadImage(archive: string, nodes?: readonly string[]): Promise<void>
   kubectl(
     args: readonly string[],
     options?: { readonly input?: string; readonly timeoutMs?: number },

@@ -6,7 +6,7 @@ import { ensurePackages, imagePackages } from '#e2e/cluster/packages.ts'
 import { checkoutFolder, imagesFolder } from '#e2e/cluster/paths.ts'
 import { progressTo, type Progress } from '#e2e/cluster/progress.ts'
 import { copyOnnxRuntime, makeBase } from './base.ts'
-import { buildImage } from './buildah.ts'
+import { buildImage, removeImageStore } from './buildah.ts'
 import { bundleImages, bundlePath, images, type ImageName } from './bundle.ts'
 import { architectureOf, type Architecture } from './platform.ts'
 
@@ -32,8 +32,9 @@ export async function buildImages(architecture: Architecture, progress: Progress
     await bundleImages()
     step.update('base')
     const base = path.join(contexts, 'base')
-    await makeBase(path.join(base, `base-${architecture}`), architecture)
-    await copyOnnxRuntime(path.join(base, `onnxruntime-${architecture}`), architecture)
+    const root = path.join(base, `rootfs-${architecture}`)
+    await makeBase(root, architecture)
+    await copyOnnxRuntime(path.join(root, 'app', 'node_modules'), architecture)
     for (const image of images) {
       step.update(image)
       await buildOne(image, architecture, { base, context: path.join(contexts, image) })
@@ -44,6 +45,7 @@ export async function buildImages(architecture: Architecture, progress: Progress
     throw error
   } finally {
     await rm(contexts, { recursive: true, force: true })
+    await removeImageStore()
   }
 }
 

@@ -2,7 +2,18 @@
 // runtime understands. An archive whose inputs have not changed is left alone.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { lstat, mkdir, readFile, readdir, readlink, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  lstat,
+  lutimes,
+  mkdir,
+  readFile,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import path from 'node:path'
 import { stateFolder } from '#e2e/cluster/paths.ts'
 import { run } from '#e2e/cluster/run.ts'
@@ -30,14 +41,15 @@ export async function buildImage(build: ImageBuild): Promise<boolean> {
   const temporary = `${build.archive}.new`
   await rm(temporary, { force: true })
   const source = ['--file', build.containerfile, '--platform', build.platform]
-  const reproducible = ['--timestamp', '0', '--format', 'oci']
+  const layered = ['--layers', '--format', 'oci']
   try {
+    await forgetTimes(build.context)
     await buildah([
       'build',
       '--isolation',
       'chroot',
       ...source,
-      ...reproducible,
+      ...layered,
       '--tag',
       build.reference,
       build.context,
@@ -47,13 +59,22 @@ export async function buildImage(build: ImageBuild): Promise<boolean> {
     await writeFile(stamp, digest)
   } finally {
     await rm(temporary, { force: true })
-    // Only the archive is kept: the store would hold every old image, uncompressed.
-    await rm(storeFolder, { recursive: true, force: true })
   }
   return true
 }
 
 const storeFolder = path.join(stateFolder, 'buildah')
+
+/** Forgets layers: only archives are kept, since the store would hold every old image uncompressed. */
+export async function removeImageStore(): Promise<void> {
+  await rm(storeFolder, { recursive: true, force: true })
+}
+
+/** The same files then make the same layer, which images share and nodes unpack once. */
+async function forgetTimes(folder: string): Promise<void> {
+  const files = await readdir(folder, { recursive: true })
+  for (const file of files) await lutimes(path.join(folder, file), 0, 0)
+}
 
 async function buildah(args: readonly string[]): Promise<void> {
   const store = ['--root', path.join(storeFolder, 'root'), '--runroot', path.join(storeFolder, 'run')]

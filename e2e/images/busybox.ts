@@ -2,7 +2,7 @@
 import { copyFile, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { imagesFolder } from '#e2e/cluster/paths.ts'
-import { buildImage } from './buildah.ts'
+import { buildImage, removeImageStore } from './buildah.ts'
 import { unpackedPackages } from './debian.ts'
 import { architectureOf } from './platform.ts'
 
@@ -25,5 +25,6 @@ export async function busyboxArchive(): Promise<string> {
     platform: `linux/${architecture}`,
   })
   await rm(context, { recursive: true, force: true })
+  await removeImageStore()
   return archive
 }

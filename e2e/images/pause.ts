@@ -3,7 +3,7 @@ import { copyFile, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { imagesFolder } from '#e2e/cluster/paths.ts'
 import { toolPath } from '#e2e/cluster/tools.ts'
-import { buildImage } from './buildah.ts'
+import { buildImage, removeImageStore } from './buildah.ts'
 
 /** Path of the archive, built when it is missing or old. */
 export async function pauseArchive(reference: string, platform: string): Promise<string> {
@@ -15,5 +15,6 @@ export async function pauseArchive(reference: string, platform: string): Promise
   const containerfile = path.join(import.meta.dirname, 'pause.Containerfile')
   await buildImage({ reference, containerfile, context, archive, platform })
   await rm(context, { recursive: true, force: true })
+  await removeImageStore()
   return archive
 }

@@ -1,6 +1,7 @@
 // A running kind cluster as stories see it: each node is a container.
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
+import { archivedImage } from '../archived-image.ts'
 import type { Cluster } from '../cluster.ts'
 import { clusterFolder } from '../paths.ts'
 import { run, tryRun } from '../run.ts'
@@ -90,8 +91,11 @@ export class KindCluster implements Cluster {
     await this.execOnNode(node, ['systemctl', 'start', 'kubelet'])
   }
 
-  async loadImage(archive: string): Promise<void> {
-    for (const { container } of this.#nodes) {
+  async loadImage(archive: string, nodes = this.nodes.map((node) => node.name)): Promise<void> {
+    const { reference, digest } = await archivedImage(archive)
+    for (const { container } of nodes.map((name) => this.#node(name))) {
+      const list = ['ctr', '--namespace', 'k8s.io', 'images', 'list', `name==${reference}`]
+      if ((await run('docker', ['exec', container, ...list])).includes(` ${digest} `)) continue
       const inNode = `/var/tmp/${path.basename(archive)}`
       await run('docker', ['cp', path.resolve(archive), `${container}:${inNode}`])
       const images = ['ctr', '--namespace', 'k8s.io', 'images']

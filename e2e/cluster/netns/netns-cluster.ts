@@ -1,6 +1,6 @@
 // A running netns cluster as stories see it.
-import { mkdir, stat } from 'node:fs/promises'
-import path from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { archivedImage, type ArchivedImage } from '../archived-image.ts'
 import type { Cluster } from '../cluster.ts'
 import { run } from '../run.ts'
 import { toolPath } from '../tools.ts'
@@ -58,10 +58,10 @@ export class NetnsCluster implements Cluster {
     await ensureKubelet(this.#layout, this.#node(node))
   }
 
-  async loadImage(archive: string): Promise<void> {
-    await stat(archive)
+  async loadImage(archive: string, nodes = this.nodes.map((node) => node.name)): Promise<void> {
+    const image = await archivedImage(archive)
     // One after the other: unpacking is bound by the disk that all nodes share.
-    for (const node of this.#nodes) await importImage(this.#layout, node, archive)
+    for (const name of nodes) await importImage(this.#layout, this.#node(name), image)
   }
 
   async kubectl(
@@ -79,8 +79,14 @@ export class NetnsCluster implements Cluster {
   }
 }
 
-/** The archive is read where it lies; a checkout below a node-local folder is visible there too. */
-export async function importImage(layout: NetnsLayout, node: NodeLayout, archive: string): Promise<void> {
+/** The archive is read where it lies: the checkout's state is visible on every node. */
+export async function importImage(
+  layout: NetnsLayout,
+  node: NodeLayout,
+  image: ArchivedImage,
+): Promise<void> {
   const images = ['ctr', '--address', containerdSocket, '--namespace', 'k8s.io', 'images']
-  await runInNode(layout, node, [...images, 'import', path.resolve(archive)], 5 * 60_000)
+  const present = await runInNode(layout, node, [...images, 'list', `name==${image.reference}`])
+  if (present.includes(` ${image.digest} `)) return
+  await runInNode(layout, node, [...images, 'import', image.archive], 5 * 60_000)
 }

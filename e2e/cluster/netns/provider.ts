@@ -5,6 +5,7 @@ import path from 'node:path'
 import { pauseArchive } from '#e2e/images/pause.ts'
 import { architectureOf } from '#e2e/images/platform.ts'
 import { addressBlock, type AddressBlock } from '../addresses.ts'
+import { archivedImage } from '../archived-image.ts'
 import type { Cluster, ClusterProvider, ClusterSettings } from '../cluster.ts'
 import { withLock } from '../lock.ts'
 import { clusterPackages, ensurePackages, imagePackages } from '../packages.ts'
@@ -131,7 +132,7 @@ async function ensureSandboxImage(layout: NetnsLayout, node: NodeLayout): Promis
   const present = await runInNode(layout, node, [...images, 'list', '--quiet'])
   if (present.split('\n').includes(sandboxImage)) return
   const archive = await pauseArchive(sandboxImage, `linux/${architectureOf(process.arch)}`)
-  await importImage(layout, node, archive)
+  await importImage(layout, node, await archivedImage(archive))
 }
 
 /** Overlay file systems do not stack on each other: where the checkout lies on one, layers are copied. */
