@@ -140,6 +140,13 @@ describe('an import that is refused', () => {
   })
 })
 
+it('has a refused import for every rule', async () => {
+  const file = new URL('../../.dependency-cruiser.mjs', import.meta.url).href
+  const { default: configuration } = (await import(file)) as { default: { forbidden: { name: string }[] } }
+  const shown = new Set(REFUSED.map(({ rule }) => rule))
+  expect(configuration.forbidden.map(({ name }) => name).filter((name) => !shown.has(name))).toEqual([])
+})
+
 describe('an import that is allowed', () => {
   it.each(ALLOWED)('$file importing $imports', ({ file }) => {
     expect(verdicts.get(file) ?? []).toEqual([])
