@@ -3,7 +3,14 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { AgentReport, DesiredModels, DistributionServer } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, isCancelled, logUnexpected, type CallContext } from './grpc.ts'
+import {
+  authorizationOf,
+  endWithError,
+  isCancelled,
+  logUnexpected,
+  messagesOf,
+  type CallContext,
+} from './grpc.ts'
 import { requireNode, requireUser } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Models } from './models.ts'
@@ -59,7 +66,7 @@ async function converse(context: DistributionContext, call: Call): Promise<void>
   if (isCancelled(call)) return
   const stream = new AgentStream(context, call, requireNode(identity))
   try {
-    for await (const report of call as AsyncIterable<AgentReport>) await stream.receive(report)
+    for await (const report of messagesOf<AgentReport>(call)) await stream.receive(report)
   } catch (error) {
     if (!isCancelled(call)) throw error
   } finally {

@@ -1,5 +1,6 @@
 // What the three gRPC services share: finding out who calls, and answering errors with the right status.
 import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
+import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { HubError, toHubError } from './errors.ts'
 import type { Identities } from './identity.ts'
@@ -50,6 +51,14 @@ export function logUnexpected(logger: Logger, error: unknown, path: string): voi
 /** Whether the client has gone away. A function, because it may become true at any time. */
 export function isCancelled(call: { readonly cancelled: boolean }): boolean {
   return call.cancelled
+}
+
+/**
+ * The messages of a stream, one after another. Leaving the loop leaves the stream open (a plain `for await` would
+ * destroy it), so that an error found in a message can still be told to the client.
+ */
+export function messagesOf<T>(call: Readable): AsyncIterable<T> {
+  return call.iterator({ destroyOnReturn: false }) as AsyncIterable<T>
 }
 
 interface WritableStream {

@@ -1,147 +1,53 @@
-// The whole of a campaign over real TLS: plan, train, merge, evaluate, publish, follow.
+// Campaigns over real TLS: plan, train, merge, evaluate, publish, follow; and what happens when somebody does not.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { verifyManifest } from '#federation/artefact/manifest.ts'
 import {
-  HoldoutSplit,
+  Change_Kind,
   ModelState_Phase,
   RoundState_Phase,
-  type CampaignPlan,
-  type CampaignState,
+  type Change,
   type DesiredModels,
-  type ModelPlan,
-  type ModelReference,
-  type ModelState,
 } from '#federation/wire/generated/tributary.ts'
-import { blobPath } from '#federation/wire/names.ts'
-import {
-  bearer,
-  call,
-  clientsOf,
-  floats,
-  http,
-  patch,
-  TestParticipant,
-  type Endpoint,
-} from './testing/clients.ts'
-import { agentToken, operatorToken, podToken } from './testing/fakes.ts'
-import { MODEL_URI, startTestHub, type TestHub } from './testing/harness.ts'
+import { bearer, call, floats, http, patch, TestParticipant } from './testing/clients.ts'
+import { agentToken, operatorToken, podToken, tinyModel } from './testing/fakes.ts'
+import { CAMPAIGN, campaignPlan, MODEL, modelPlan, Story, until } from './testing/story.ts'
 
-const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
-const MODEL = 'e0000000-0000-4000-8000-000000000001'
-
-let test: TestHub
-let clients: ReturnType<typeof clientsOf>
-
+let story: Story
 beforeEach(async () => {
-  test = await startTestHub()
-  clients = clientsOf(endpoint())
+  story = await Story.begin()
 })
+afterEach(async () => story.end())
 
-afterEach(async () => {
-  clients.close()
-  await test.close()
-})
-
-function endpoint(): Endpoint {
-  return { port: test.hub.port, authority: test.authority }
-}
-
-function modelPlan(): ModelPlan {
-  const names = { namespace: 'city', name: 'traffic' }
-  return { uid: MODEL, ...names, storageUri: MODEL_URI, digest: '', servingNodes: ['a', 'b'] }
-}
-
-function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan {
-  const local = {
-    epochs: 1,
-    batchSize: 8,
-    learningRate: 0.1,
-    seed: 1,
-    holdoutFraction: 0.2,
-    holdoutSplit: HoldoutSplit.TAIL,
+async function sendBoth(): Promise<void> {
+  const [a, b] = [story.participant('a'), story.participant('b')]
+  const updates = [
+    await story.updateOf(a, 'a', floats(1, 1, 1, 1), 1),
+    await story.updateOf(b, 'b', floats(4, 4, 4, 4), 2),
+  ]
+  for (const update of updates) {
+    const answer = await patch(story.endpoint, update, { token: podToken(update.participant) })
+    expect(answer.status).toBe(201)
   }
-  return {
-    uid: CAMPAIGN,
-    namespace: 'city',
-    name: 'traffic-1',
-    modelUid: MODEL,
-    training: {
-      loss: 'MeanSquaredError',
-      huberDelta: 1,
-      optimizer: 'SGD',
-      momentum: 0,
-      weightDecay: 0,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      local,
-      aggregationStrategy: 'FedAvg',
-    },
-    participants: [
-      { node: 'a', pod: 'pod-a' },
-      { node: 'b', pod: 'pod-b' },
-    ],
-    round: { round: 1, attempt: 1, participants: ['a', 'b'], minimumUpdates: 2, deadlineSeconds: 60 },
-    finished: false,
-    finishedReason: '',
-    evaluationDeadlineSeconds: 60,
-    ...changes,
-  }
+  await Promise.all([story.evaluate(a, 10, { loss: 1 }), story.evaluate(b, 30, { loss: 2 })])
 }
 
-async function applyModel(): Promise<void> {
-  await call(clients.control.applyModel.bind(clients.control), modelPlan(), operatorToken)
-  await expect.poll(async () => (await getModel()).phase).toBe(ModelState_Phase.READY)
-}
-
-async function getModel(): Promise<ModelState> {
-  return call<ModelReference, ModelState>(
-    clients.control.getModel.bind(clients.control),
-    { uid: MODEL },
-    operatorToken,
-  )
-}
-
-async function applyCampaign(changes: Partial<CampaignPlan> = {}): Promise<CampaignState> {
-  return call(clients.control.applyCampaign.bind(clients.control), campaignPlan(changes), operatorToken)
-}
-
-async function getCampaign(): Promise<CampaignState> {
-  return call(clients.control.getCampaign.bind(clients.control), { uid: CAMPAIGN }, operatorToken)
-}
-
-function participant(node: string): TestParticipant {
-  return new TestParticipant(clients.participation, podToken(node), CAMPAIGN)
-}
-
-async function sendUpdate(
-  pod: TestParticipant,
-  node: string,
-  update: { bytes: Buffer; samples: number },
-): Promise<number> {
-  const { round, parameters } = await pod.told('train')
-  const facts = { campaign: CAMPAIGN, participant: node, loss: 0.5, parameters: parameters?.digest ?? '' }
-  const answer = await patch(endpoint(), { ...facts, round, ...update }, { token: podToken(node) })
-  return answer.status
-}
-
-async function evaluate(pod: TestParticipant, samples: number, loss: number): Promise<void> {
-  const { round, parameters } = await pod.told('evaluate')
-  const value = { round, parametersDigest: parameters?.digest ?? '', samples, metrics: { loss } }
-  pod.send({ kind: { $case: 'evaluation', value } })
+function followAs(node: string): {
+  desired: DesiredModels[]
+  stream: ReturnType<Story['clients']['distribution']['follow']>
+} {
+  const stream = story.clients.distribution.follow(bearer(agentToken(node)))
+  const desired: DesiredModels[] = []
+  stream.on('data', (message: DesiredModels) => desired.push(message))
+  stream.on('error', () => undefined)
+  return { desired, stream }
 }
 
 describe('a campaign', () => {
   it('goes from plan to published version', async () => {
-    await applyModel()
-    await applyCampaign()
-    const [a, b] = [participant('a'), participant('b')]
-    expect(await sendUpdate(a, 'a', { bytes: floats(1, 1, 1, 1), samples: 1 })).toBe(201)
-    expect(await sendUpdate(b, 'b', { bytes: floats(4, 4, 4, 4), samples: 2 })).toBe(201)
-    await Promise.all([evaluate(a, 10, 1), evaluate(b, 30, 2)])
-    await expect.poll(async () => (await getCampaign()).current?.phase).toBe(RoundState_Phase.DONE)
-
-    const { current, history } = await getCampaign()
+    await story.modelReady()
+    await story.applyCampaign()
+    await sendBoth()
+    const { current, history } = await story.phase(RoundState_Phase.DONE)
     expect(current).toMatchObject({
       received: 2,
       wanted: 2,
@@ -150,27 +56,21 @@ describe('a campaign', () => {
       trainingLoss: 0.5,
     })
     expect(history).toHaveLength(1)
-    const merged = await http(endpoint(), {
-      path: blobPath(current?.parametersDigest ?? ''),
-      token: operatorToken,
-    })
-    expect(merged.body).toEqual(floats(3, 3, 3, 3))
+    expect((await story.blob(current?.parametersDigest ?? '')).body).toEqual(floats(3, 3, 3, 3))
 
-    const agent = clients.distribution.follow(bearer(agentToken('a')))
-    const desired: DesiredModels[] = []
-    agent.on('data', (message: DesiredModels) => desired.push(message))
-    agent.on('error', () => undefined)
-    await expect.poll(() => desired.at(-1)?.models[0]?.version).toBe(1)
-    const request = { modelUid: MODEL, campaign: CAMPAIGN, round: 1 }
-    const version = await call(clients.control.publishVersion.bind(clients.control), request, operatorToken)
-    expect(version).toMatchObject({ version: 2, participants: 2, samples: 3, metrics: { loss: 1.75 } })
-    await expect.poll(() => desired.at(-1)?.models[0]?.version).toBe(2)
-
-    const envelope = await http(endpoint(), {
-      path: blobPath(desired.at(-1)?.models[0]?.manifest?.digest ?? ''),
-      token: agentToken('a'),
+    const { desired, stream } = followAs('a')
+    await until(() => desired.at(-1)?.models[0]?.version === 1)
+    expect(await story.publish(1)).toMatchObject({
+      version: 2,
+      participants: 2,
+      samples: 3,
+      metrics: { loss: 1.75 },
     })
-    const manifest = verifyManifest(envelope.body, [test.verificationKey])
+    expect(await story.publish(1)).toMatchObject({ version: 2 })
+    await until(() => desired.at(-1)?.models[0]?.version === 2)
+
+    const envelope = await story.blob(desired.at(-1)?.models[0]?.manifest?.digest ?? '', agentToken('a'))
+    const manifest = verifyManifest(envelope.body, [story.test.verificationKey])
     expect(manifest).toMatchObject({
       namespace: 'city',
       name: 'traffic',
@@ -178,8 +78,249 @@ describe('a campaign', () => {
       campaign: CAMPAIGN,
       round: 1,
     })
-    agent.cancel()
-    await applyCampaign({ finished: true, finishedReason: 'Completed' })
+    const file = await story.blob(manifest.model.digest, agentToken('a'))
+    expect(file.body).toEqual(tinyModel(Float32Array.of(3, 3, 3, 3)))
+    const { versions } = await story.model()
+    expect(versions.map(({ version, parentDigest }) => [version, parentDigest])).toEqual([
+      [2, versions[1]?.digest],
+      [1, ''],
+    ])
+    stream.cancel()
+  })
+
+  it('tells pods that it is finished, with the reason', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const a = story.participant('a')
+    await a.told('train')
+    await story.applyCampaign({ finished: true, finishedReason: 'Completed' })
     expect((await a.told('finished')).reason).toBe('Completed')
+  })
+
+  it('goes on with the next round from the merged parameters', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    await sendBoth()
+    const { current } = await story.phase(RoundState_Phase.DONE)
+    const round = { round: 2, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
+    await story.applyCampaign({ round })
+    const { parameters } = await story.participant('a').told('train', 2)
+    expect(parameters?.digest).toBe(current?.parametersDigest)
+  })
+
+  it('ends short below quorum, keeps what was accepted, and completes in a further attempt', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const [a, b] = [story.participant('a'), story.participant('b')]
+    const update = await story.updateOf(a, 'a', floats(2, 2, 2, 2))
+    await patch(story.endpoint, update, { token: podToken('a') })
+    const { round } = await b.told('train')
+    const failure = { round, reason: 'DatasetUnreadable', message: 'no such file' }
+    b.send({ kind: { $case: 'failure', value: failure } })
+    const short = await story.phase(RoundState_Phase.SHORT)
+    expect(short.current).toMatchObject({ received: 1, wanted: 2 })
+    expect(short.participants[1]).toMatchObject({ node: 'b', failureReason: 'DatasetUnreadable' })
+
+    const again = { round: 1, attempt: 2, participants: ['b'], minimumUpdates: 2, deadlineSeconds: 60 }
+    await story.applyCampaign({ round: again })
+    const second = await story.updateOf(b, 'b', floats(4, 4, 4, 4))
+    expect((await patch(story.endpoint, second, { token: podToken('b') })).status).toBe(201)
+    await story.evaluate(b, 1, { loss: 1 })
+    const done = await story.phase(RoundState_Phase.DONE)
+    expect((await story.blob(done.current?.parametersDigest ?? '')).body).toEqual(floats(3, 3, 3, 3))
+  })
+
+  it('pauses when the plan wants no round, and resumes where it was', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const a = story.participant('a')
+    await a.told('train')
+    await story.applyCampaign({ round: undefined })
+    expect((await a.told('idle')).reason).toBe('RoundPaused')
+    await story.applyCampaign()
+    expect((await a.told('train')).round).toBe(1)
+  })
+
+  it('says why it cannot start when the model does not compile for this training', async () => {
+    await story.modelReady()
+    const { training } = campaignPlan()
+    if (!training) throw new Error('unreachable')
+    await story.applyCampaign({ training: { ...training, loss: 'Impossible' } })
+    await until(async () => (await story.campaign()).failureReason !== '')
+    expect(await story.campaign()).toMatchObject({
+      failureReason: 'TrainingNotPossible',
+      failureMessage: 'this loss is impossible',
+    })
+  })
+
+  it('leaves nothing behind when it is deleted', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const a = story.participant('a')
+    const { parameters } = await a.told('train')
+    const remove = story.clients.control.deleteCampaign.bind(story.clients.control)
+    await call(remove, { uid: CAMPAIGN }, operatorToken)
+    expect((await story.campaign()).known).toBe(false)
+    expect((await story.blob(parameters?.digest ?? '')).status).toBe(404)
+    await a.ended
+    await call(remove, { uid: CAMPAIGN }, operatorToken)
+  })
+
+  it('is told to the operator when it changes', async () => {
+    const changes: Change[] = []
+    const watch = story.clients.control.watch({}, bearer(operatorToken))
+    watch.on('data', (change: Change) => changes.push(change))
+    watch.on('error', () => undefined)
+    await story.modelReady()
+    await until(() => changes.some(({ kind, uid }) => kind === Change_Kind.MODEL && uid === MODEL))
+    await story.applyCampaign()
+    await until(() => changes.some(({ kind, uid }) => kind === Change_Kind.CAMPAIGN && uid === CAMPAIGN))
+    watch.cancel()
+    const late: Change[] = []
+    const second = story.clients.control.watch({}, bearer(operatorToken))
+    second.on('data', (change: Change) => late.push(change))
+    second.on('error', () => undefined)
+    await until(() => late.length === 2)
+    second.cancel()
+  })
+})
+
+describe('a restart', () => {
+  it('goes on from what was accepted, in every phase', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const update = await story.updateOf(story.participant('a'), 'a', floats(1, 1, 1, 1), 1)
+    expect((await patch(story.endpoint, update, { token: podToken('a') })).status).toBe(201)
+    await story.restart()
+    expect((await story.campaign()).current).toMatchObject({
+      phase: RoundState_Phase.COLLECTING,
+      received: 1,
+    })
+    expect((await patch(story.endpoint, update, { token: podToken('a') })).status).toBe(201)
+    const b = story.participant('b')
+    const other = await story.updateOf(b, 'b', floats(4, 4, 4, 4), 2)
+    expect((await patch(story.endpoint, other, { token: podToken('b') })).status).toBe(201)
+    await story.phase(RoundState_Phase.EVALUATING)
+    await story.restart()
+    await story.evaluate(story.participant('b'), 1, { loss: 1 })
+    const a = story.participant('a')
+    await story.evaluate(a, 1, { loss: 3 })
+    const { current } = await story.phase(RoundState_Phase.DONE)
+    expect(current?.metrics).toEqual({ loss: 2 })
+    await story.restart()
+    expect(await story.publish(1)).toMatchObject({ version: 2 })
+    await story.restart()
+    expect((await story.model()).versions).toHaveLength(2)
+  })
+})
+
+describe('a model', () => {
+  it('that cannot be trained is refused by name, for good', async () => {
+    story.test.files.set('configmap://bad/model.onnx', Buffer.from('BAD'))
+    await story.applyModel(modelPlan({ storageUri: 'configmap://bad/model.onnx' }))
+    await until(async () => (await story.model()).phase === ModelState_Phase.REFUSED)
+    expect(await story.model()).toMatchObject({ message: 'operator Scan has no gradient' })
+  })
+
+  it('with another digest than the manifest says is refused, naming both', async () => {
+    const digest = `sha256:${'0'.repeat(64)}`
+    await story.applyModel(modelPlan({ digest }))
+    await until(async () => (await story.model()).phase === ModelState_Phase.REFUSED)
+    expect((await story.model()).message).toMatch(/has digest sha256:.* expected sha256:0000/)
+  })
+
+  it('whose source is missing is unreachable, and ready once the source is there', async () => {
+    await story.applyModel(modelPlan({ storageUri: 'configmap://later/model.onnx' }))
+    await until(async () => (await story.model()).phase === ModelState_Phase.UNREACHABLE)
+    story.test.files.set('configmap://later/model.onnx', tinyModel(Float32Array.of(1)))
+    await until(async () => (await story.model()).phase === ModelState_Phase.READY)
+    expect(await story.model()).toMatchObject({ parameterCount: 1, versions: [{ version: 1 }] })
+  })
+
+  it('counts agents by what they have loaded', async () => {
+    await story.modelReady()
+    const { stream } = followAs('a')
+    const loaded = { failureReason: '', failureMessage: '', failedVersion: 0 }
+    const served = { namespace: 'city', name: 'traffic', version: 1, digest: 'sha256:x', ...loaded }
+    stream.write({ softwareVersion: 'test', models: [served] })
+    await until(async () => (await story.model()).agents.length > 0)
+    expect((await story.model()).agents).toMatchObject([{ node: 'a', version: 1, connected: true }])
+    stream.cancel()
+    await until(async () => (await story.model()).agents[0]?.connected === false)
+  })
+})
+
+describe('health', () => {
+  it('is served on a plain port, with metrics', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    await until(async () => (await story.campaign()).current !== undefined)
+    const base = `http://127.0.0.1:${story.test.hub.healthPort}`
+    expect((await fetch(`${base}/healthz`)).status).toBe(200)
+    expect((await fetch(`${base}/readyz`)).status).toBe(200)
+    const metrics = await (await fetch(`${base}/metrics`)).text()
+    expect(metrics).toContain('tributary_hub_rounds{phase="Collecting"} 1')
+    expect((await fetch(`${base}/etc/passwd`)).status).toBe(404)
+  })
+})
+
+describe('who may call', () => {
+  it.each([
+    { name: 'no token', headers: {}, status: 401 },
+    { name: 'a token that is not one', headers: { authorization: 'Bearer !!' }, status: 401 },
+  ])('$name: $status', async ({ headers, status }) => {
+    const path = `/v1alpha1/blobs/sha256/${'0'.repeat(64)}`
+    expect((await http(story.endpoint, { path, headers })).status).toBe(status)
+  })
+
+  it('only the operator may plan', async () => {
+    await expect(story.applyModel(modelPlan(), podToken('a'))).rejects.toMatchObject({ code: 7 })
+    await expect(story.applyCampaign({}, agentToken('a'))).rejects.toMatchObject({ code: 7 })
+  })
+
+  it('only the planned pod of a node in the namespace may take part', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const strangers = [
+      podToken('c'),
+      podToken('a', 'pod-b'),
+      podToken('a', 'pod-a', 'elsewhere'),
+      operatorToken,
+    ]
+    for (const token of strangers) {
+      const stream = new TestParticipant(story.clients.participation, token, CAMPAIGN)
+      expect(await stream.ended).toMatchObject({ code: 7 })
+    }
+  })
+
+  it('a pod that is no longer planned is shown out', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const b = story.participant('b')
+    await b.told('train')
+    await story.applyCampaign({ participants: [{ node: 'a', pod: 'pod-a' }] })
+    expect(await b.ended).toMatchObject({ code: 7 })
+  })
+
+  it('a training pod reads what its campaign names and nothing else', async () => {
+    await story.modelReady()
+    await story.applyCampaign()
+    const { parameters } = await story.participant('a').told('train')
+    const version = (await story.model()).versions[0]
+    expect((await story.blob(parameters?.digest ?? '', podToken('a'))).status).toBe(200)
+    expect((await story.blob(parameters?.digest ?? '', podToken('c'))).status).toBe(404)
+    expect((await story.blob(version?.digest ?? '', agentToken('z'))).status).toBe(200)
+    expect((await story.blob(parameters?.digest ?? '', agentToken('z'))).status).toBe(404)
+  })
+
+  it('a plan that makes no sense is refused, naming the field', async () => {
+    await expect(story.applyCampaign({ uid: '../../etc' })).rejects.toMatchObject({
+      code: 3,
+      details: expect.stringContaining('uid') as string,
+    })
+    const round = { round: 3, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
+    await expect(story.applyCampaign({ round })).rejects.toMatchObject({
+      details: expect.stringContaining('the next round is 1') as string,
+    })
   })
 })

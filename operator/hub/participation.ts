@@ -10,7 +10,14 @@ import type {
   ParticipationServer,
 } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, isCancelled, logUnexpected, type CallContext } from './grpc.ts'
+import {
+  authorizationOf,
+  endWithError,
+  isCancelled,
+  logUnexpected,
+  messagesOf,
+  type CallContext,
+} from './grpc.ts'
 import { requireParticipant } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Clock, ReviewedIdentity } from './options.ts'
@@ -57,7 +64,7 @@ async function converse(context: ParticipationContext, call: Call): Promise<void
   }, HELLO_TIMEOUT_MS)
   call.once('close', () => clearTimeout(tooLate))
   try {
-    for await (const message of call as AsyncIterable<ParticipantMessage>) {
+    for await (const message of messagesOf<ParticipantMessage>(call)) {
       clearTimeout(tooLate)
       if (session) await session.receive(message)
       else session = ParticipantSession.open(context, call, identity, helloOf(message))

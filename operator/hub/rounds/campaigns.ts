@@ -72,6 +72,8 @@ export class Campaigns {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#entries.values()].map(({ runner }) => runner.stop()))
+    // Streams look again, see that the campaign has stopped, and send their pods away to reconnect.
+    for (const campaign of this.all()) campaign.changed()
   }
 
   #add(campaign: Campaign): void {

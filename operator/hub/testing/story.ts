@@ -1,0 +1,160 @@
+// A hub, a model and a campaign to tell stories with: what the operator plans and what training pods do.
+import {
+  HoldoutSplit,
+  ModelState_Phase,
+  type CampaignPlan,
+  type CampaignReference,
+  type CampaignState,
+  type ModelPlan,
+  type ModelReference,
+  type ModelState,
+  type ModelVersion,
+  type PublishRequest,
+} from '#federation/wire/generated/tributary.ts'
+import { blobPath } from '#federation/wire/names.ts'
+import type { HubOptions } from '../options.ts'
+import {
+  call,
+  clientsOf,
+  http,
+  TestParticipant,
+  type Answer,
+  type Endpoint,
+  type TestUpdate,
+} from './clients.ts'
+import { operatorToken, podToken } from './fakes.ts'
+import { MODEL_URI, startTestHub, type TestHub } from './harness.ts'
+
+export const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
+export const MODEL = 'e0000000-0000-4000-8000-000000000001'
+
+export function modelPlan(changes: Partial<ModelPlan> = {}): ModelPlan {
+  const names = { namespace: 'city', name: 'traffic' }
+  return { uid: MODEL, ...names, storageUri: MODEL_URI, digest: '', servingNodes: ['a', 'b'], ...changes }
+}
+
+export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan {
+  const local = {
+    epochs: 1,
+    batchSize: 8,
+    learningRate: 0.1,
+    seed: 1,
+    holdoutFraction: 0.2,
+    holdoutSplit: HoldoutSplit.TAIL,
+  }
+  const optimizer = { optimizer: 'SGD', momentum: 0, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+  return {
+    uid: CAMPAIGN,
+    namespace: 'city',
+    name: 'traffic-1',
+    modelUid: MODEL,
+    training: { loss: 'MeanSquaredError', huberDelta: 1, ...optimizer, local, aggregationStrategy: 'FedAvg' },
+    participants: ['a', 'b'].map((node) => ({ node, pod: `pod-${node}` })),
+    round: { round: 1, attempt: 1, participants: ['a', 'b'], minimumUpdates: 2, deadlineSeconds: 60 },
+    finished: false,
+    finishedReason: '',
+    evaluationDeadlineSeconds: 60,
+    ...changes,
+  }
+}
+
+type Clients = ReturnType<typeof clientsOf>
+
+export class Story {
+  readonly test: TestHub
+  #clients: Clients
+
+  private constructor(test: TestHub) {
+    this.test = test
+    this.#clients = clientsOf(this.endpoint)
+  }
+
+  static async begin(changes: Partial<HubOptions> = {}): Promise<Story> {
+    return new Story(await startTestHub(changes))
+  }
+
+  get endpoint(): Endpoint {
+    return { port: this.test.hub.port, authority: this.test.authority }
+  }
+
+  get clients(): Clients {
+    return this.#clients
+  }
+
+  async end(): Promise<void> {
+    this.#clients.close()
+    await this.test.close()
+  }
+
+  async restart(): Promise<void> {
+    this.#clients.close()
+    await this.test.restart()
+    this.#clients = clientsOf(this.endpoint)
+  }
+
+  async applyModel(plan = modelPlan(), token = operatorToken): Promise<ModelState> {
+    return call<ModelPlan, ModelState>(
+      this.#clients.control.applyModel.bind(this.#clients.control),
+      plan,
+      token,
+    )
+  }
+
+  async model(): Promise<ModelState> {
+    const get = this.#clients.control.getModel.bind(this.#clients.control)
+    return call<ModelReference, ModelState>(get, { uid: MODEL }, operatorToken)
+  }
+
+  async modelReady(): Promise<void> {
+    await this.applyModel()
+    await until(async () => (await this.model()).phase === ModelState_Phase.READY)
+  }
+
+  async applyCampaign(changes: Partial<CampaignPlan> = {}, token = operatorToken): Promise<CampaignState> {
+    const apply = this.#clients.control.applyCampaign.bind(this.#clients.control)
+    return call<CampaignPlan, CampaignState>(apply, campaignPlan(changes), token)
+  }
+
+  async campaign(): Promise<CampaignState> {
+    const get = this.#clients.control.getCampaign.bind(this.#clients.control)
+    return call<CampaignReference, CampaignState>(get, { uid: CAMPAIGN }, operatorToken)
+  }
+
+  async publish(round: number): Promise<ModelVersion> {
+    const publish = this.#clients.control.publishVersion.bind(this.#clients.control)
+    const request = { modelUid: MODEL, campaign: CAMPAIGN, round }
+    return call<PublishRequest, ModelVersion>(publish, request, operatorToken)
+  }
+
+  /** Waits until the campaign's current round is in this phase. */
+  async phase(phase: NonNullable<CampaignState['current']>['phase']): Promise<CampaignState> {
+    await until(async () => (await this.campaign()).current?.phase === phase)
+    return this.campaign()
+  }
+
+  participant(node: string): TestParticipant {
+    return new TestParticipant(this.#clients.participation, podToken(node), CAMPAIGN)
+  }
+
+  /** What a node would send for the round that its pod was told to train. */
+  async updateOf(pod: TestParticipant, node: string, bytes: Uint8Array, samples = 1): Promise<TestUpdate> {
+    const { round, parameters } = await pod.told('train')
+    const facts = { campaign: CAMPAIGN, round, participant: node, loss: 0.5 }
+    return { ...facts, bytes, samples, parameters: parameters?.digest ?? '' }
+  }
+
+  async evaluate(pod: TestParticipant, samples: number, metrics: Record<string, number>): Promise<void> {
+    const { round, parameters } = await pod.told('evaluate')
+    const value = { round, parametersDigest: parameters?.digest ?? '', samples, metrics }
+    pod.send({ kind: { $case: 'evaluation', value } })
+  }
+
+  async blob(digest: string, token = operatorToken): Promise<Answer> {
+    return http(this.endpoint, { path: blobPath(digest), token })
+  }
+}
+
+/** Asks again and again; the test's own time-out is the end. */
+export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10))
+}

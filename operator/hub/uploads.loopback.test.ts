@@ -1,0 +1,309 @@
+// Uploads byte by byte over real TLS: what is taken, resumed, acknowledged again and refused.
+import { appendFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { connect, type TLSSocket } from 'node:tls'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  blobPath,
+  HUB_SERVER_NAME,
+  MAXIMUM_CHUNK_BYTES,
+  UPLOAD_HEADERS,
+  updatePath,
+} from '#federation/wire/names.ts'
+import { RoundState_Phase } from '#federation/wire/generated/tributary.ts'
+import {
+  floats,
+  http,
+  patch,
+  sha256,
+  uploadHeaders,
+  type Answer,
+  type TestUpdate,
+} from './testing/clients.ts'
+import { podToken, tinyModel } from './testing/fakes.ts'
+import { MODEL_URI } from './testing/harness.ts'
+import { CAMPAIGN, campaignPlan, Story, until } from './testing/story.ts'
+
+const PARAMETERS = 20_000
+const BYTES = 4 * PARAMETERS
+const token = podToken('a')
+
+let story: Story
+let update: TestUpdate
+
+beforeEach(async () => {
+  story = await Story.begin({ idleMs: 300 })
+  story.test.files.set(MODEL_URI, tinyModel(new Float32Array(PARAMETERS)))
+  await story.modelReady()
+  await story.applyCampaign()
+  const pod = story.participant('a')
+  update = await story.updateOf(pod, 'a', someUpdate(1), 5)
+  pod.cancel()
+})
+afterEach(async () => story.end())
+
+function someUpdate(seed: number): Buffer {
+  return floats(...Array.from({ length: PARAMETERS }, (_, i) => Math.sin(i + seed)))
+}
+
+async function send(
+  changes: Partial<TestUpdate> = {},
+  range: { from?: number; to?: number } = {},
+): Promise<Answer> {
+  return patch(story.endpoint, { ...update, ...changes }, { token, ...range })
+}
+
+async function head(of: TestUpdate = update): Promise<Answer> {
+  const path = updatePath(of.campaign, of.round, of.participant)
+  return http(story.endpoint, {
+    method: 'HEAD',
+    path,
+    token,
+    headers: { [UPLOAD_HEADERS.digest]: sha256(of.bytes) },
+  })
+}
+
+function problem(answer: Answer): { title: string; detail: string; status: number } {
+  expect(answer.headers['content-type']).toBe('application/problem+json')
+  const shown = JSON.parse(answer.body.toString()) as { title: string; detail: string; status: number }
+  expect(shown.status).toBe(answer.status)
+  return shown
+}
+
+/** Opens an upload and sends only a part of the body that its headers promise. */
+async function stalledUpload(sent: number): Promise<TLSSocket> {
+  const { port, authority } = story.endpoint
+  const socket = connect({
+    port,
+    host: '127.0.0.1',
+    ca: authority,
+    servername: HUB_SERVER_NAME,
+    ALPNProtocols: ['http/1.1'],
+  })
+  socket.on('error', () => undefined)
+  await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
+  const headers = {
+    ...uploadHeaders(update),
+    authorization: `Bearer ${token}`,
+    'content-length': String(BYTES),
+    host: 'hub',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+  const path = updatePath(update.campaign, update.round, update.participant)
+  socket.write([`PATCH ${path} HTTP/1.1`, ...lines, '', ''].join('\r\n'))
+  socket.write(update.bytes.subarray(0, sent))
+  return socket
+}
+
+describe('an update', () => {
+  it('is accepted in one request, and acknowledged again when it is sent again', async () => {
+    for (let turn = 0; turn < 2; turn++) {
+      const answer = await send()
+      expect(answer.status).toBe(201)
+      expect(answer.headers[UPLOAD_HEADERS.complete]).toBe('?1')
+    }
+    expect((await head()).headers).toMatchObject({
+      [UPLOAD_HEADERS.complete]: '?1',
+      [UPLOAD_HEADERS.offset]: String(BYTES),
+    })
+    expect((await story.campaign()).current).toMatchObject({ received: 1, samples: 5 })
+  })
+
+  it('travels in pieces', async () => {
+    const first = await send({}, { to: 30_000 })
+    expect([first.status, first.headers[UPLOAD_HEADERS.offset]]).toEqual([204, '30000'])
+    expect((await head()).headers).toMatchObject({ [UPLOAD_HEADERS.offset]: '30000' })
+    expect((await send({}, { from: 30_000, to: 30_001 })).status).toBe(204)
+    expect((await send({}, { from: 30_001 })).status).toBe(201)
+  })
+
+  it('resumes after a restart of the hub', async () => {
+    await send({}, { to: 30_000 })
+    await story.restart()
+    expect((await head()).headers).toMatchObject({ [UPLOAD_HEADERS.offset]: '30000' })
+    expect((await send({}, { from: 30_000 })).status).toBe(201)
+  })
+
+  it('is completed by an empty request when a crash came after its last byte', async () => {
+    await send({}, { to: BYTES - 4 })
+    const spooled = join(
+      story.test.directory,
+      'campaigns',
+      CAMPAIGN,
+      'rounds/1/updates/a',
+      `${sha256(update.bytes).slice(7)}.f32`,
+    )
+    await appendFile(spooled, update.bytes.subarray(BYTES - 4))
+    await story.restart()
+    expect((await head()).headers).toMatchObject({ [UPLOAD_HEADERS.offset]: String(BYTES) })
+    expect((await send({}, { from: BYTES })).status).toBe(201)
+  })
+
+  it('tells the right offset when the announced one is wrong', async () => {
+    await send({}, { to: 1_000 })
+    const answer = await send({}, { from: 2_000 })
+    expect(answer.status).toBe(409)
+    expect(problem(answer).title).toBe('OffsetMismatch')
+    expect(answer.headers[UPLOAD_HEADERS.offset]).toBe('1000')
+  })
+
+  it('of other bytes is refused once one is accepted, naming both digests', async () => {
+    await send()
+    const other = someUpdate(2)
+    const answer = await send({ bytes: other })
+    expect(answer.status).toBe(409)
+    expect(problem(answer)).toMatchObject({ title: 'OtherBytesAccepted' })
+    expect(problem(answer).detail).toContain(sha256(update.bytes))
+    expect(problem(answer).detail).toContain(sha256(other))
+  })
+
+  it('starts anew when a participant trained again before anything was accepted', async () => {
+    await send({}, { to: 1_000 })
+    expect((await send({ bytes: someUpdate(2) })).status).toBe(201)
+  })
+
+  it('may arrive in any order: the merged parameters have the same bits', async () => {
+    const digests: string[] = []
+    for (const order of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ]) {
+      const own = await Story.begin()
+      own.test.files.set(MODEL_URI, tinyModel(new Float32Array(PARAMETERS)))
+      await own.modelReady()
+      await own.applyCampaign()
+      for (const node of order) {
+        const pod = own.participant(node)
+        const given = await own.updateOf(pod, node, someUpdate(node === 'a' ? 1 : 2), node === 'a' ? 3 : 11)
+        expect((await patch(own.endpoint, given, { token: podToken(node) })).status).toBe(201)
+      }
+      digests.push((await own.phase(RoundState_Phase.EVALUATING)).current?.parametersDigest ?? '')
+      await own.end()
+    }
+    expect(digests[0]).toMatch(/^sha256:/)
+    expect(digests[1]).toBe(digests[0])
+  })
+})
+
+describe('an update is refused', () => {
+  const broken = Buffer.from(someUpdate(1))
+  broken.writeFloatLE(Number.NaN, 4 * 777)
+  it.each([
+    {
+      name: 'with a number that is not finite',
+      change: { bytes: broken },
+      status: 422,
+      said: 'value 777 is not a finite',
+    },
+    {
+      name: 'of another size',
+      change: { bytes: floats(1, 2) },
+      status: 422,
+      said: '8 bytes; the parameters take 80000',
+    },
+    { name: 'without samples', change: { samples: 0 }, status: 422, said: 'update-samples is "0"' },
+    { name: 'with half a sample', change: { samples: 1.5 }, status: 422, said: 'update-samples is "1.5"' },
+    {
+      name: 'with a loss that is not a number',
+      change: { loss: Number.NaN },
+      status: 422,
+      said: 'update-loss is "NaN"',
+    },
+    {
+      name: 'trained from other parameters',
+      change: { parameters: sha256(floats(1)) },
+      status: 422,
+      said: 'started from',
+    },
+    {
+      name: 'for a round that is not open',
+      change: { round: 2 },
+      status: 404,
+      said: 'round 2 has not been opened',
+    },
+    { name: 'for an unknown campaign', change: { campaign: 'nope' }, status: 404, said: 'no campaign nope' },
+    {
+      name: 'in the name of another node',
+      change: { participant: 'b' },
+      status: 403,
+      said: 'cannot send the update of b',
+    },
+  ])('$name', async ({ change, status, said }) => {
+    const answer = await send(change)
+    expect(answer.status).toBe(status)
+    expect(problem(answer).detail).toContain(said)
+    expect((await story.campaign()).current).toMatchObject({ received: 0 })
+  })
+
+  it('when its bytes are not those of its digest, and may then be sent again', async () => {
+    const path = updatePath(update.campaign, update.round, 'a')
+    const headers = { ...uploadHeaders(update), 'content-length': String(BYTES) }
+    const answer = await http(story.endpoint, { method: 'PATCH', path, token, headers }, someUpdate(9))
+    expect(answer.status).toBe(422)
+    expect(problem(answer).detail).toContain('announced was')
+    expect((await send()).status).toBe(201)
+  })
+
+  it('when a request is larger than a request may be', async () => {
+    const path = updatePath(update.campaign, update.round, 'a')
+    const headers = { ...uploadHeaders(update), 'content-length': String(MAXIMUM_CHUNK_BYTES + 1) }
+    const answer = http(story.endpoint, { method: 'PATCH', path, token, headers }, Buffer.alloc(0))
+    expect((await answer.catch(() => ({ status: 413 }))).status).toBe(413)
+  })
+
+  it('when more bytes follow than were announced, whatever content-length says', async () => {
+    const path = updatePath(update.campaign, update.round, 'a')
+    const headers = { ...uploadHeaders(update), 'transfer-encoding': 'chunked' }
+    const body = Buffer.concat([update.bytes, floats(1)])
+    await http(story.endpoint, { method: 'PATCH', path, token, headers }, body).catch(() => undefined)
+    expect((await story.campaign()).current).toMatchObject({ received: 0 })
+  })
+
+  it('when the round is over: late', async () => {
+    const { round } = campaignPlan()
+    if (!round) throw new Error('unreachable')
+    await story.applyCampaign({ round: { ...round, attempt: 2, minimumUpdates: 1, deadlineSeconds: 1 } })
+    await send()
+    await story.phase(RoundState_Phase.EVALUATING)
+    const late = { ...update, participant: 'b' }
+    const answer = await patch(story.endpoint, late, { token: podToken('b') })
+    expect(answer.status).toBe(410)
+    expect(problem(answer).title).toBe('RoundClosed')
+    expect((await send()).status).toBe(201)
+  })
+})
+
+describe('a connection that hangs', () => {
+  it('is taken over by the next request for the same update', async () => {
+    const hanging = await stalledUpload(10_000)
+    await until(async () => (await head()).headers[UPLOAD_HEADERS.offset] === '10000')
+    expect((await send({}, { from: 10_000 })).status).toBe(201)
+    hanging.destroy()
+  })
+
+  it('is ended when it stands still', async () => {
+    const hanging = await stalledUpload(10_000)
+    await new Promise<void>((resolve) => hanging.once('close', () => resolve()))
+    expect((await head()).headers).toMatchObject({ [UPLOAD_HEADERS.offset]: '10000' })
+  })
+})
+
+describe('a blob', () => {
+  it.each([
+    { name: 'whole', range: undefined, status: 200, want: [0, BYTES] },
+    { name: 'from an offset', range: 'bytes=79990-', status: 206, want: [79_990, BYTES] },
+    { name: 'whole for a range that is not understood', range: 'bytes=0-5', status: 200, want: [0, BYTES] },
+  ])('is served $name', async ({ range, status, want }) => {
+    const path = blobPath(update.parameters)
+    const answer = await http(story.endpoint, { path, token, headers: range ? { range } : {} })
+    expect(answer.status).toBe(status)
+    expect(answer.headers['etag']).toBe(`"${update.parameters}"`)
+    expect(answer.body.byteLength).toBe((want[1] ?? 0) - (want[0] ?? 0))
+  })
+
+  it('is not served from beyond its end', async () => {
+    const path = blobPath(update.parameters)
+    const answer = await http(story.endpoint, { path, token, headers: { range: `bytes=${BYTES}-` } })
+    expect([answer.status, answer.headers['content-range']]).toEqual([416, `bytes */${BYTES}`])
+  })
+})
