@@ -1,5 +1,6 @@
 // The cloud side's entry point: `operator` and `hub`. The only place here that reads the environment, the clock and
 // chance, and that ends the process.
+import { isMainThread } from 'node:worker_threads'
 import { Command } from 'commander'
 import { pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
@@ -30,7 +31,8 @@ program
   .description("keep the rounds' data, merge updates, publish and serve model versions")
   .action(async () => {
     const environment = hubEnvironment(process.env)
-    const hub = await startHub(environment, processParts(environment.TRIBUTARY_LOG_LEVEL))
+    const parts = processParts(environment.TRIBUTARY_LOG_LEVEL)
+    const hub = await startHub(environment, { ...parts, threadEntry: new URL(import.meta.url) })
     onSignal(() => hub.close())
   })
 
@@ -54,4 +56,6 @@ function onSignal(stop: () => Promise<void>): void {
   process.on('SIGINT', handle)
 }
 
-await program.parseAsync()
+// The compiler's threads start from this file, too, so that a bundle is one file.
+if (isMainThread) await program.parseAsync()
+else await import('./hub/compiler-thread.ts')

@@ -17,9 +17,15 @@ import { configMaps } from './kube/resources.ts'
 import type { HubEnvironment } from './settings.ts'
 import type { Process } from './start-operator.ts'
 
+export interface HubProcess {
+  log: Pino
+  /** Module that compiler threads start from. */
+  threadEntry: URL
+}
+
 export async function startHub(
   environment: HubEnvironment,
-  process: Process & { log: Pino },
+  process: Process & HubProcess,
 ): Promise<RunningHub> {
   const { registry, log, clock } = process
   const client = createKubeClient(loadKubeConfig(environment.KUBECONFIG), {
@@ -42,7 +48,7 @@ export async function startHub(
       readConfigMap: (...names) => readConfigMap(client, ...names),
       fetch: globalThis.fetch,
     }),
-    compiler: startModelCompiler(),
+    compiler: startModelCompiler({ entry: process.threadEntry }),
     clock,
     logger: log,
     registry,

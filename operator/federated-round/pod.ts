@@ -16,7 +16,7 @@ export interface PodSettings {
   hubCertificateAuthority: string
 }
 
-const WORK_FOLDER = '/var/lib/tributary/work'
+const WORK_FOLDER = '/work'
 const DATA_FOLDER = '/data'
 const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
@@ -134,8 +134,6 @@ function environment(
     { name: 'TRIBUTARY_HUB_CA', value: settings.hubCertificateAuthority },
     { name: 'TRIBUTARY_CAMPAIGN', value: round.uid },
     { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) },
-    { name: 'TRIBUTARY_WORK_FOLDER', value: WORK_FOLDER },
-    { name: 'TRIBUTARY_TOKEN_FILE', value: `${TOKEN_FOLDER}/token` },
     { name: 'TRIBUTARY_NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
   ]
 }
