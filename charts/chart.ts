@@ -7,6 +7,7 @@ import { definitionTemplates } from './crds.ts'
 import { HubChart } from './hub.ts'
 import { OperatorChart } from './operator.ts'
 import { RbacChart } from './rbac.ts'
+import { readmeFile } from './readme.ts'
 import { valuesFile, valuesSchemaFile } from './values-files.ts'
 
 const GENERATED = '# Generated from charts/ by `make generate`. Do not edit.\n'
@@ -45,6 +46,7 @@ export function chartFiles(): Record<string, string> {
   const templates = Object.entries({ ...workloadTemplates(), ...definitionTemplates() })
   return {
     'Chart.yaml': chartFile(),
+    'README.md': readmeFile(),
     'values.yaml': valuesFile(),
     'values.schema.json': valuesSchemaFile(),
     'templates/_helpers.tpl': read('text/_helpers.tpl'),

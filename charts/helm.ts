@@ -3,8 +3,7 @@
 import { stringify } from 'yaml'
 import type { ValuePath } from './values.ts'
 
-type Placeholder =
-  { action: string } | { blockOf: string; as: 'map' | 'items' } | { onlyIf: string; then: unknown }
+type Placeholder = { action: string } | { blockOf: string } | { onlyIf: string; then: unknown }
 
 const encode = (placeholder: Placeholder): string => `⟦${JSON.stringify(placeholder)}⟧`
 
@@ -23,10 +22,7 @@ export const text = (path: ValuePath): string => action(`.Values.${path} | quote
 export const plain = (path: ValuePath): string => action(`.Values.${path}`)
 
 /** A map or list of values as it is; the field is absent when it is empty. */
-export const block = (path: ValuePath): string => encode({ blockOf: `.Values.${path}`, as: 'map' })
-
-/** The output of a named template that prints a map. */
-export const included = (name: string): string => encode({ blockOf: `include "${name}" .`, as: 'items' })
+export const block = (path: ValuePath): string => encode({ blockOf: `.Values.${path}` })
 
 /** The field or list item, only when the condition holds. */
 export const onlyIf = (condition: string, then: unknown): string => encode({ onlyIf: condition, then })
@@ -57,9 +53,6 @@ function printedPlaceholder(lead: string, placeholder: Placeholder, indent: numb
   if ('onlyIf' in placeholder) {
     const { onlyIf: condition, then } = placeholder
     return [`${margin}{{- if ${condition} }}`, ...printed(lead, then, indent), `${margin}{{- end }}`]
-  }
-  if (placeholder.as === 'items') {
-    return [`${margin}${lead}`, `${margin}  {{- ${placeholder.blockOf} | nindent ${String(indent + 2)} }}`]
   }
   return [
     `${margin}{{- with ${placeholder.blockOf} }}`,

@@ -196,7 +196,12 @@ describe('helm refuses', () => {
     {
       name: 'an address without a port',
       values: { hub: { address: '203.0.113.10' } },
-      says: ['/hub/address', '203.0.113.10'],
+      says: ['hub.address is "203.0.113.10": it must be the host:port at which edge nodes reach'],
+    },
+    {
+      name: 'an address with a scheme',
+      values: { hub: { address: 'https://203.0.113.10:30843' } },
+      says: ['hub.address is "https://203.0.113.10:30843": it must be the host:port'],
     },
     {
       name: 'a name that nobody reads',

@@ -3,7 +3,7 @@ import { Document, isMap, isScalar, type YAMLMap } from 'yaml'
 import { z } from 'zod'
 import { Values } from './values.ts'
 
-interface JsonSchema {
+export interface JsonSchema {
   description?: string
   properties?: Record<string, JsonSchema>
   [keyword: string]: unknown

@@ -3,7 +3,6 @@
 import { z } from 'zod'
 import { ResourceRequirements, Toleration } from '#crds/kubernetes.ts'
 
-const HOST_AND_PORT = /^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$/
 const ABSOLUTE_PATH = /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/
 
 const Annotations = z.record(z.string(), z.string())
@@ -142,7 +141,7 @@ const Hub = z
   .strictObject({
     address: z
       .string()
-      .regex(HOST_AND_PORT)
+      .max(300)
       .default('')
       .describe(
         'Required. host:port at which edge nodes reach the Service tributary-hub, for example 203.0.113.10:30843. The only address that an edge node is given.',

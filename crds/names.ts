@@ -4,9 +4,6 @@ export const GROUP = 'tributary.dev'
 export const VERSION = 'v1alpha1'
 export const API_VERSION = `${GROUP}/${VERSION}`
 
-/** Field manager of every server-side apply that the operator makes. */
-export const FIELD_MANAGER = 'tributary-operator'
-
 /** Finalizer on FederatedRounds and EdgeModels: their data in the hub are deleted before they are. */
 export const FINALIZER = `${GROUP}/hub-data`
 

@@ -8,9 +8,15 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The one address that the edge is given; without it nothing there could work. */}}
+{{/* The one address that the edge is given; without it nothing there could work. Checked here and not by the schema,
+which would quote a pattern and not say what is right. */}}
 {{- define "tributary.hubAddress" -}}
-{{- required "hub.address is required: host:port at which edge nodes reach the Service tributary-hub, for example --set hub.address=203.0.113.10:30843" .Values.hub.address -}}
+{{- $right := "host:port at which edge nodes reach the Service tributary-hub, for example --set hub.address=203.0.113.10:30843" -}}
+{{- $address := required (printf "hub.address is required: %s" $right) .Values.hub.address -}}
+{{- if not (regexMatch "^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):[1-9][0-9]{0,4}$" $address) -}}
+{{- fail (printf "hub.address is %q: it must be the %s" $address $right) -}}
+{{- end -}}
+{{- $address -}}
 {{- end -}}
 
 {{/* A number or a percentage, as the DaemonSet wants it. */}}
