@@ -157,16 +157,31 @@ function checkHeader(path: string, columns: readonly string[], labelColumns: rea
     throw new Error('every column is a label; expected features too')
 }
 
+const QUOTED = /"((?:[^"]|"")*)"/y
+
 /** Cells may stand in double quotes, with a quote written twice; a line end within quotes is not supported. */
 export function splitCells(line: string): string[] {
   if (!line.includes('"')) return line.split(',')
   const cells: string[] = []
-  const cell = /(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/y
-  for (let match = cell.exec(line); match; match = cell.exec(line)) {
-    cells.push(match[1]?.replaceAll('""', '"') ?? match[2] ?? '')
-    if (cell.lastIndex === line.length) return cells
-  }
-  throw new Error('a line has a double quote that is not closed')
+  let at = 0
+  do {
+    QUOTED.lastIndex = at
+    const quoted = QUOTED.exec(line)?.[1]
+    const end = quoted === undefined ? nextComma(line, at) : QUOTED.lastIndex
+    const cell = quoted?.replaceAll('""', '"') ?? line.slice(at, end)
+    const isWhole = end === line.length || line[end] === ','
+    if (!isWhole || (quoted === undefined && cell.includes('"'))) {
+      throw new Error('a line has a double quote that does not enclose a whole cell')
+    }
+    cells.push(cell)
+    at = end + 1
+  } while (at <= line.length)
+  return cells
+}
+
+function nextComma(line: string, from: number): number {
+  const at = line.indexOf(',', from)
+  return at < 0 ? line.length : at
 }
 
 function withRoomFor(values: Float32Array<ArrayBuffer>, length: number): Float32Array<ArrayBuffer> {

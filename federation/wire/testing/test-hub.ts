@@ -160,10 +160,7 @@ export class TestHub {
     if (start > 0) response.setHeader('content-range', `bytes ${start}-${blob.length - 1}/${blob.length}`)
     if (!fault.hideLength) response.setHeader('content-length', body.length)
     response.writeHead(start > 0 ? 206 : 200)
-    const cut = fault.cutResponseAfter ?? Infinity
-    if (cut >= body.length) response.end(body)
-    else if (cut === 0) request.socket.destroy()
-    else response.write(body.subarray(0, cut), () => request.socket.destroy())
+    endOrCut(response, body, fault.cutResponseAfter ?? Infinity)
   }
 
   #tellOffset(request: IncomingMessage, response: ServerResponse): void {
@@ -196,6 +193,12 @@ export class TestHub {
     for (const name of Object.values(UPLOAD_HEADERS)) state.headers[name] = String(headers[name])
     return state
   }
+}
+
+function endOrCut(response: ServerResponse, body: Buffer, cutAfter: number): void {
+  if (cutAfter >= body.length) response.end(body)
+  else if (cutAfter === 0) response.socket?.destroy()
+  else response.write(body.subarray(0, cutAfter), () => response.socket?.destroy())
 }
 
 function spoiled(bytes: Buffer, { flipByte, extraBytes }: Fault): Buffer {
