@@ -181,6 +181,28 @@ describe('the client against a real API server', () => {
     expect(await guarded.get(configMaps, { namespace, name: 'guarded' })).toBeDefined()
   })
 
+  it('asks its guard before each write, not only the signal', async () => {
+    const suspended = new ApiError({ status: 0, reason: 'NotLeader', message: 'suspended' })
+    const assertHeld = (): void => {
+      throw suspended
+    }
+    const guarded = cluster.client.guardedBy({ signal: new AbortController().signal, assertHeld })
+    const sentBefore = cluster.proxy.requests.length
+    const ref = { namespace, name: 'a' }
+    const object = { ...aMap('a'), metadata: { ...ref } }
+    const writes = [
+      () => guarded.create(configMaps, object),
+      () => guarded.replace(configMaps, { ...object, data: {} } as ConfigMap),
+      () => guarded.apply(configMaps, object),
+      () => guarded.applyStatus(configMaps, object),
+      () => guarded.mergePatch(configMaps, ref, {}),
+      () => guarded.delete(configMaps, ref),
+      () => guarded.withTimeout(100).delete(configMaps, ref),
+    ]
+    for (const write of writes) expect(await failure(write())).toBe(suspended)
+    expect(cluster.proxy.requests.length).toBe(sentBefore)
+  })
+
   it.each(['../secrets/x', 'a/b', '', '..', 'a b'])(
     'refuses the name "%s" before it becomes a path',
     async (name) => {

@@ -1,12 +1,14 @@
 // What a Lease object says, and the next thing to write into it. Pure.
 
 import type { Lease } from './resources.ts'
-import type { ObjectRef } from './types.ts'
+import type { ObjectRef, OwnerReference } from './types.ts'
 
 export interface Claim {
   identity: string
   nowMs: number
   durationMs: number
+  /** Of the lease that is made when there is none: with its owner it goes, too. */
+  ownerReferences?: OwnerReference[] | undefined
 }
 
 export function holderOf(lease: Lease): string {
@@ -23,7 +25,11 @@ export function acquired(ref: ObjectRef, current: Lease | undefined, claim: Clai
   return {
     apiVersion: 'coordination.k8s.io/v1',
     kind: 'Lease',
-    metadata: current?.metadata ?? { name: ref.name, namespace: ref.namespace },
+    metadata: current?.metadata ?? {
+      name: ref.name,
+      namespace: ref.namespace,
+      ownerReferences: claim.ownerReferences,
+    },
     spec: {
       holderIdentity: claim.identity,
       leaseDurationSeconds: Math.max(1, Math.ceil(claim.durationMs / 1000)),

@@ -14,7 +14,7 @@ import { acquired, holderOf, isHeldBy, released, renewed } from './lease-record.
 import type { KubeMetrics } from './metrics.ts'
 import { leases } from './resources.ts'
 import type { Lease } from './resources.ts'
-import type { Logger, ObjectRef, Random } from './types.ts'
+import type { Logger, ObjectRef, OwnerReference, Random } from './types.ts'
 
 /** Held from onStarted until `signal` aborts. `client.guardedBy(leadership)` refuses writes after that. */
 export type Leadership = WriteGuard
@@ -22,6 +22,8 @@ export type Leadership = WriteGuard
 export interface LeaderElectionOptions {
   client: KubeClient
   lease: ObjectRef
+  /** Owner of the lease, for the garbage collector. */
+  ownerReferences?: OwnerReference[] | undefined
   /** Unique to this process. */
   identity: string
   /** Called once, when the lease is held. */
@@ -120,12 +122,12 @@ class Election {
   }
 
   async #acquireOrRenew(): Promise<boolean> {
-    const { lease: ref, identity, clock } = this.#options
+    const { lease: ref, identity, clock, ownerReferences } = this.#options
     const current = await this.#client.get(leases, ref)
     if (this.#role === 'ended') return false
     const now = { identity, nowMs: clock.now(), durationMs: this.#durationMs }
     if (!current) {
-      await this.#client.create(leases, acquired(ref, undefined, now))
+      await this.#client.create(leases, acquired(ref, undefined, { ...now, ownerReferences }))
       return true
     }
     if (isHeldBy(current, identity)) {

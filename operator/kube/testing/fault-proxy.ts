@@ -56,7 +56,8 @@ export async function startFaultProxy(upstream: KubeConfig, nowMs = Date.now()):
     url,
     kubeConfig: kubeConfigFor(url, certificate),
     requests: proxy.requests,
-    writes: () => proxy.requests.filter(({ method, status }) => method !== 'GET' && status >= 200 && status < 300),
+    writes: () =>
+      proxy.requests.filter(({ method, status }) => method !== 'GET' && status >= 200 && status < 300),
     add: (rule) => proxy.rules.add(rule),
     clear: () => {
       proxy.rules.clear()
