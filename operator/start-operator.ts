@@ -10,7 +10,7 @@ import { startHealthServer } from './kube/health.ts'
 import { loadKubeConfig } from './kube/kube-config.ts'
 import { startLeaderElection } from './kube/lease.ts'
 import { createKubeMetrics } from './kube/metrics.ts'
-import type { Logger, Random } from './kube/types.ts'
+import type { Logger, OwnerReference, Random } from './kube/types.ts'
 import { lead, startCaches } from './run-operator.ts'
 import type { OperatorOptions } from './run-operator.ts'
 import type { OperatorEnvironment } from './settings.ts'
@@ -65,10 +65,14 @@ export async function startOperator(
       hubCertificateAuthority: trust.hubAuthority,
     },
   }
-  return elect(options, environment)
+  return elect(options, environment, trust.owner)
 }
 
-async function elect(options: OperatorOptions, environment: OperatorEnvironment): Promise<RunningOperator> {
+async function elect(
+  options: OperatorOptions,
+  environment: OperatorEnvironment,
+  ownerReferences: OwnerReference[],
+): Promise<RunningOperator> {
   const { client, clock, random, log, metrics, registry } = options
   const watches = startCaches(options)
   const synced = () =>
@@ -83,6 +87,7 @@ async function elect(options: OperatorOptions, environment: OperatorEnvironment)
   const election = startLeaderElection({
     ...{ client, clock, random, log, metrics },
     lease: { namespace: environment.POD_NAMESPACE, name: 'tributary-operator' },
+    ownerReferences,
     identity: `${environment.POD_NAME}_${hostname()}_${clock.now()}`,
     onStarted: (leadership) => {
       log.info({}, 'leading')

@@ -18,6 +18,8 @@ export interface Trust {
   hubAuthority: string
   /** PEM (SPKI) of the Ed25519 key that signs model versions. */
   signingPublicKey: string
+  /** The operator's Deployment; empty when it runs outside of one. */
+  owner: OwnerReference[]
 }
 
 export interface TrustOptions {
@@ -43,7 +45,7 @@ export async function ensureTrust(options: TrustOptions): Promise<Trust> {
     })
     return Promise.resolve({ 'signing.key': pair.privateKey, 'signing.pub': pair.publicKey })
   })
-  const trust = { hubAuthority: entry(tls, 'ca.crt'), signingPublicKey: entry(signing, 'signing.pub') }
+  const trust = { hubAuthority: entry(tls, 'ca.crt'), signingPublicKey: entry(signing, 'signing.pub'), owner }
   await ensureTrustConfigMap(options, owner, trust)
   return trust
 }
