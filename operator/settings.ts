@@ -40,7 +40,8 @@ const HubEnvironment = z.object({
   TRIBUTARY_TLS_FOLDER: z.string(),
   TRIBUTARY_SIGNING_FOLDER: z.string(),
   TRIBUTARY_DATA_FOLDER: z.string(),
-  TRIBUTARY_HUB_PORT: port.default(8443),
+  /** Not TRIBUTARY_HUB_PORT: Kubernetes sets that one for the Service tributary-hub. */
+  TRIBUTARY_LISTEN_PORT: port.default(8443),
 })
 export type HubEnvironment = z.output<typeof HubEnvironment>
 

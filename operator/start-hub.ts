@@ -52,7 +52,7 @@ export async function startHub(
     clock,
     logger: log,
     registry,
-    port: environment.TRIBUTARY_HUB_PORT,
+    port: environment.TRIBUTARY_LISTEN_PORT,
     healthPort: environment.TRIBUTARY_HEALTH_PORT,
   })
 }
