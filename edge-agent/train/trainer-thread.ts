@@ -104,7 +104,8 @@ export class TrainerThread implements Trainer {
 
 function unexpected(reply: ThreadReply): Error {
   if (reply.kind !== 'failed') return new Error(`the training thread answered "${reply.kind}"`)
-  const reason: FailureReason =
-    reply.reason in FAILURE_REASONS ? (reply.reason as FailureReason) : 'InternalError'
+  const reason: FailureReason = Object.hasOwn(FAILURE_REASONS, reply.reason)
+    ? (reply.reason as FailureReason)
+    : 'InternalError'
   return new TrainingFailure(reason, reply.message, reply.local)
 }
