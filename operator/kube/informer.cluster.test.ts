@@ -281,6 +281,51 @@ describe('the informer through a faulty proxy', () => {
     client.close()
   })
 
+  it.each([1, 2, 3])('ends with the truth after any mix of faults and writes (seed %d)', async (seed) => {
+    let state = seed
+    const draw = (below: number): number => {
+      state = (state * 1103515245 + 12345) % 2 ** 31
+      return (state >> 8) % below
+    }
+    const faults: Fault[] = [
+      { kind: 'reset' },
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 410 },
+      { kind: 'truncate', bytes: 700 },
+      { kind: 'delay', ms: 30 },
+      { kind: 'duplicateEvents' },
+      ...(['end', 'close', 'reset', { errorEvent: 410 }, { errorEvent: 500 }] as StreamEnd[]).map(
+        (then): Fault => ({ kind: 'stream', afterEvents: draw(4), then }),
+      ),
+    ]
+    const { informer, contents } = start()
+    const replayed = new Map<string, string>()
+    informer.cache.subscribe(({ type, object: { metadata, data } }) => {
+      const uid = metadata.uid ?? ''
+      expect(replayed.has(uid)).toBe(type !== 'added')
+      if (type === 'deleted') replayed.delete(uid)
+      else replayed.set(uid, `${metadata.name}=${data?.['value'] ?? ''}`)
+    })
+    for (let turn = 0; turn < 60; turn += 1) {
+      const name = `m${String(draw(8))}`
+      if (draw(3) === 0) await remove(name)
+      else await put(name, String(turn))
+      if (draw(3) === 0) {
+        cluster.proxy.add({ match: { path: /configmaps/ }, fault: faults[draw(faults.length)]!, times: 1 })
+      }
+      if (draw(6) === 0) cluster.proxy.resetAll()
+      await new Promise((resolve) => setTimeout(resolve, draw(40)))
+    }
+    cluster.proxy.clear()
+    const truth = (await cluster.direct.listAll(configMaps, { namespace }))
+      .map(({ metadata, data }) => `${metadata.name}=${data?.['value'] ?? ''}`)
+      .sort()
+      .join(' ')
+    await until(`the truth: ${truth}`, () => contents() === truth)
+    expect([...replayed.values()].sort().join(' ')).toBe(truth)
+    expect(harness.lines.filter(({ level }) => level === 'error')).toEqual([])
+  })
+
   it('leaves no connection behind when stopped', async () => {
     const { informer } = start()
     await synced(informer)
