@@ -14,6 +14,8 @@ export interface ConditionEventRules {
   sayWhenTrue?: string[]
   /** Types whose turning True is a warning. */
   warnWhenTrue?: string[]
+  /** Reasons of a type that are a warning whenever they begin. */
+  warnReasons?: Record<string, string[]>
   /** Reasons of a type that are said whenever they begin. */
   sayReasons?: Record<string, string[]>
 }
@@ -37,5 +39,6 @@ function eventType(condition: Condition, rules: ConditionEventRules): EventFact[
   if (status === 'True' && rules.warnWhenTrue?.includes(type)) return 'Warning'
   if (status === 'True' && rules.sayWhenTrue?.includes(type)) return 'Normal'
   if (status === 'False' && rules.warnWhenFalse?.includes(type)) return 'Warning'
+  if (rules.warnReasons?.[type]?.includes(reason)) return 'Warning'
   return rules.sayReasons?.[type]?.includes(reason) ? 'Normal' : undefined
 }

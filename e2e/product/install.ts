@@ -3,7 +3,7 @@ import { chown } from 'node:fs/promises'
 import path from 'node:path'
 import type { Cluster } from '#e2e/cluster/cluster.ts'
 import { checkoutFolder } from '#e2e/cluster/paths.ts'
-import { run } from '#e2e/cluster/run.ts'
+import { run, tryRun } from '#e2e/cluster/run.ts'
 import { toolPath } from '#e2e/cluster/tools.ts'
 import { waitFor } from '#e2e/cluster/wait.ts'
 
@@ -30,6 +30,7 @@ export async function installTributary(cluster: Cluster, tag: string): Promise<v
     },
     image: { operator: { tag }, edgeAgent: { tag } },
   }
+  await clearInterruptedInstall(cluster)
   const arguments_ = ['upgrade', '--install', 'tributary', path.join(checkoutFolder, 'charts', 'tributary')]
   await run(
     toolPath('helm'),
@@ -43,6 +44,16 @@ export async function installTributary(cluster: Cluster, tag: string): Promise<v
     ],
     { input: JSON.stringify(values), timeoutMs: 300_000 },
   )
+}
+
+/** Helm refuses to go on from an install that was interrupted; nothing runs there yet that would be lost. */
+async function clearInterruptedInstall(cluster: Cluster): Promise<void> {
+  const flags = [`--namespace=${NAMESPACE}`, `--kubeconfig=${cluster.kubeconfig}`]
+  const text = await tryRun(toolPath('helm'), ['status', 'tributary', '--output=json', ...flags])
+  const status =
+    text === undefined ? undefined : (JSON.parse(text) as { info: { status: string } }).info.status
+  if (status === 'pending-install') await uninstallTributary(cluster)
+  if (status === 'pending-upgrade') await run(toolPath('helm'), ['rollback', 'tributary', ...flags])
 }
 
 /** A test cluster has no storage provisioner: the hub's volume is a folder of its node, made by whoever runs the node. */

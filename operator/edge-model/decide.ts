@@ -41,7 +41,10 @@ export function decide(seen: Observation): Decision {
   return {
     actions: [
       ...(held ? [] : [{ kind: 'addFinalizer' as const }]),
-      { kind: 'applyModel', plan: modelPlan(model, serving) },
+      // A hub that has just not answered would not answer this either.
+      ...(seen.hub.kind === 'known'
+        ? [{ kind: 'applyModel' as const, plan: modelPlan(model, serving) }]
+        : []),
     ],
     status,
     ...(settled ? {} : { requeueAfterMs: LOOK_AGAIN_MS }),

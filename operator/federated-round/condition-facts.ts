@@ -92,6 +92,13 @@ function modelFact(seen: Observation, situation: Situation): Verdict {
   if (situation.kind === 'ended' && ['ModelRefused', 'TrainingNotPossible'].includes(situation.reason)) {
     return { status: 'False', reason: situation.reason, message: situation.message }
   }
+  if (seen.model && seen.campaign.kind === 'unreachable') {
+    return {
+      status: 'Unknown',
+      reason: 'HubUnreachable',
+      message: `the hub does not answer: ${seen.campaign.message}`,
+    }
+  }
   if (!seen.model)
     return {
       status: 'False',

@@ -17,7 +17,8 @@ export function transitions(
       warnWhenFalse: ['ModelReady', 'ParticipantsAvailable'],
       sayWhenTrue: ['Complete'],
       warnWhenTrue: ['Failed'],
-      sayReasons: { Progressing: ['Suspended', 'HubUnreachable'] },
+      warnReasons: { Progressing: ['HubUnreachable'] },
+      sayReasons: { Progressing: ['Suspended'] },
     }),
   ]
 }
