@@ -21,6 +21,7 @@ export class GraphBuilder {
   readonly initializers = new Map<string, TensorValue>()
   private readonly taken: Set<string>
   private readonly constants = new Map<string, string>()
+  private readonly producers = new Map<string, Node>()
   private readonly shapes = new Map<string, Shape>()
 
   constructor(taken: Iterable<string>) {
@@ -49,13 +50,20 @@ export class GraphBuilder {
   /** Adds a node with one output, named after `base` or else after the operator. */
   add(op: string, inputs: readonly string[], attributes: Attributes = {}, base = op): string {
     const output = this.fresh(base)
-    this.nodes.push({ op, name: output, inputs, outputs: [output], attributes })
+    const node = { op, name: output, inputs, outputs: [output], attributes }
+    this.nodes.push(node)
+    this.producers.set(output, node)
     return output
   }
 
   /** A node as given, with the names of its outputs. */
   append(node: Node): void {
     this.nodes.push(node)
+  }
+
+  /** The node that `add` made for this value. */
+  producer(name: string): Node | undefined {
+    return this.producers.get(name)
   }
 
   constant(value: TensorValue): string {

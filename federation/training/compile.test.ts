@@ -152,6 +152,30 @@ describe('what learns', () => {
     expect(await parametersOf(parts)).toEqual({ w1: true, w2: true, 'zeros.0.2': true, 'zeros.2.2': true })
   })
 
+  it('leaves running statistics as they are when these are frozen', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('MatMul', ['x', 'w'], 'h'),
+        node('BatchNormalization', ['h', 'scale', 'bias', 'mean', 'variance'], 'y'),
+      ],
+      initializers: {
+        w: weight(3, 2),
+        scale: floatTensor([1, 2], [2]),
+        bias: floatTensor([3, 4], [2]),
+        mean: weight(2),
+        variance: floatTensor([1, 2], [2]),
+      },
+    }
+    expect(await parametersOf(parts, { frozen: ['mean', 'variance'] })).toEqual({
+      w: true,
+      scale: true,
+      bias: true,
+    })
+    await expect(parametersOf(parts, { frozen: ['mean'] })).rejects.toThrow(
+      /BatchNormalization "y" \(output "y"\): freeze both its mean and its variance, or neither/,
+    )
+  })
+
   it('keeps together a weight that is used twice', async () => {
     const parts: ModelParts = {
       nodes: [node('MatMul', ['x', 'w'], 'h'), node('MatMul', ['h', 'w'], 'y')],
@@ -233,7 +257,11 @@ describe('a model that cannot be trained is refused', () => {
       nodes: [
         node('MatMul', ['x', 'w'], 'h'),
         node('MatMul', ['column', 'row'], 'big'),
-        node('Add', ['h', 'big'], 'y'),
+        node('Add', ['h', 'big'], 'sum'),
+        // A target shape that is only known by running.
+        node('Shape', ['sum'], 'shape'),
+        node('Identity', ['shape'], 'same'),
+        node('Reshape', ['sum', 'same'], 'y'),
       ],
       initializers: { w: weight(3, 1), column: filled(1, 100_000, 1), row: filled(1, 1, 100_000) },
     }

@@ -70,10 +70,9 @@ async function runOnZeros(model: Model, x: { name: string; shape: number[] }, wa
     const fetches = outputs.filter((name) => !inferred.has(name) || wanted.values.includes(name))
     const feeds = { [x.name]: new ort.Tensor('float32', new Float32Array(elementCount(x.shape)), x.shape) }
     const values = fetches.length > 0 ? await execute(session, feeds, fetches) : new Map<string, ort.Tensor>()
-    const shapes = new Map<string, Shape>(inferred)
-    for (const [name, { dims }] of values) shapes.set(name, dims)
-    for (const [name, shape] of shapes) checkShape(name, shape)
-    return { shapes, values }
+    for (const [name, { dims }] of values) checkShape(name, dims)
+    const observed = [...values].map(([name, { dims }]) => [name, dims] as const)
+    return { shapes: new Map([...inferred, ...observed]), values }
   } finally {
     await session.release()
   }
@@ -110,14 +109,14 @@ const QUIET: ort.InferenceSession.SessionOptions = {
   logSeverityLevel: 4,
 }
 
-/** What shape inference knows for certain; an empty shape may also mean that it knows nothing. */
+/** What shape inference knows for certain, checked; an empty shape may also mean that it knows nothing. */
 function inferredShapes(session: ort.InferenceSession): Map<string, Shape> {
   const shapes = new Map<string, Shape>()
   for (const output of session.outputMetadata) {
     if (!output.isTensor || output.shape.length === 0) continue
     const sizes = output.shape.filter((size) => typeof size === 'number')
     const known = sizes.filter((size) => size >= 0)
-    if (elementCount(known) > ELEMENT_LIMIT) checkShape(output.name, known)
+    checkShape(output.name, known)
     if (known.length === output.shape.length) shapes.set(output.name, known)
   }
   return shapes

@@ -16,6 +16,7 @@ export { ModelError, TrainingDiverged } from './errors.ts'
 export { Label, Metric, Parameter, readManifest, StateTensor, TrainingManifest } from './manifest.ts'
 export { type Model, type ModelLimits, readModel } from './model.ts'
 export { publishModel } from './publish.ts'
+export { Random } from './random.ts'
 export type {
   EvaluateRequest,
   EvaluateResult,

@@ -214,6 +214,17 @@ describe('bytes from outside', () => {
     expect(() => readModel(Uint8Array.from([...header, ...nodes]))).toThrow(/more than 2097152 fields/)
   })
 
+  it('cannot make one byte a large integer a million times over', () => {
+    const bytes = changed((_, graph) => {
+      const int64Data = Array<bigint>(3_000_000).fill(1n)
+      const dataType = TensorProto_DataType.INT64
+      graph.initializer.push(
+        create(TensorProtoSchema, { name: 'many', dims: [3_000_000n], dataType, int64Data }),
+      )
+    })
+    expect(() => readModel(bytes)).toThrow(/more than 2097152 fields and integers/)
+  })
+
   it('cannot exhaust the stack by nesting', () => {
     // A type that is a sequence of a type that is a sequence …
     let type: number[] = []

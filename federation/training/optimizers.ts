@@ -4,6 +4,7 @@
  */
 import type { GraphBuilder, Shape } from './builder.ts'
 import type { Optimizer } from './configuration.ts'
+import { float, type Node } from './graph.ts'
 import type { StateTensor, TrainingManifest } from './manifest.ts'
 
 export interface Update {
@@ -38,8 +39,29 @@ interface Step {
 }
 
 function withDecay(builder: GraphBuilder, { weightDecay }: Optimizer, { name, gradient }: Trainable): string {
-  if (weightDecay === 0) return gradient
-  return builder.add('Add', [gradient, builder.add('Mul', [name, builder.scalar(weightDecay)])])
+  return weightDecay === 0 ? gradient : plusScaled(builder, gradient, { value: name, factor: weightDecay })
+}
+
+interface Scaled {
+  value: string
+  factor: number
+  /** What to name the result after. */
+  base?: string
+}
+
+/** gradient + factor · value. A matrix product takes the sum along, which saves two passes over the parameter. */
+function plusScaled(builder: GraphBuilder, gradient: string, { value, factor, base }: Scaled): string {
+  const product = plainProduct(builder, gradient)
+  if (product) {
+    const attributes = { ...product.attributes, beta: float(factor) }
+    return builder.add('Gemm', [...product.inputs, value], attributes, base)
+  }
+  return builder.add('Add', [builder.add('Mul', [value, builder.scalar(factor)]), gradient], {}, base)
+}
+
+function plainProduct(builder: GraphBuilder, gradient: string): Node | undefined {
+  const node = builder.producer(gradient)
+  return node?.op === 'Gemm' && node.inputs.length === 2 ? node : undefined
 }
 
 /** m' = momentum · m + g;  w' = w - rate · m' */
@@ -49,14 +71,28 @@ function sgd(builder: GraphBuilder, momentum: number, { trainable, learningRate 
     let direction = gradient
     if (momentum > 0) {
       const state = builder.input(`${name}.momentum`, shape)
-      const kept = builder.add('Mul', [state, builder.scalar(momentum)])
-      direction = builder.add('Add', [kept, gradient], {}, `${state}.next`)
+      direction = plusScaled(builder, gradient, { value: state, factor: momentum, base: `${state}.next` })
       update.state.push({ name: state, output: direction, shape: [...shape] })
     }
-    const step = builder.add('Mul', [direction, learningRate])
-    update.parameters.set(name, builder.add('Sub', [name, step], {}, `${name}.next`))
+    update.parameters.set(name, descend(builder, name, { direction, learningRate, reused: momentum > 0 }))
   }
   return update
+}
+
+/** w - rate · direction. Where the direction is a matrix product that is needed for nothing else, within it. */
+function descend(
+  builder: GraphBuilder,
+  name: string,
+  { direction, learningRate, reused }: { direction: string; learningRate: string; reused: boolean },
+): string {
+  const product = reused ? undefined : plainProduct(builder, direction)
+  const [left = '', right = ''] = product?.inputs ?? []
+  if (product) {
+    const step = builder.add('Mul', [left, builder.add('Neg', [learningRate])])
+    return builder.add('Gemm', [step, right, name], product.attributes, `${name}.next`)
+  }
+  const step = builder.add('Mul', [direction, learningRate])
+  return builder.add('Sub', [name, step], {}, `${name}.next`)
 }
 
 /** m' = β₁m + (1 - β₁)g;  v' = β₂v + (1 - β₂)g²;  w' = w - rate · c₁ · m' / (√(c₂ · v') + ε) */

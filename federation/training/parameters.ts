@@ -4,8 +4,8 @@
  *             operators unless it is a single number without dimensions
  *   state     BatchNormalization's running mean and variance
  *   constant  everything else, and what the configuration freezes
- * Exporters merge initializers of equal value, which ties parameters that only start out equal: one filled with
- * a single value and used more than once is separated again, each use getting its own.
+ * Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
+ * or all 1 and used more than once is separated again, each use getting its own.
  */
 import { ModelError } from './errors.ts'
 import { type Node, quoted, type TensorValue } from './graph.ts'
@@ -94,8 +94,8 @@ function usesOf(model: Model, live: ReadonlySet<number>): Map<string, Use[]> {
   const aliases = aliasesOf(model)
   const uses = new Map<string, Use[]>()
   for (const [index, node] of model.nodes.entries()) {
-    if (!live.has(index) || aliases.has(node.outputs[0] ?? '') || readsOnlySizes(node)) continue
-    for (const [position, name] of node.inputs.entries()) {
+    if (!live.has(index) || aliases.has(node.outputs[0] ?? '')) continue
+    for (const [position, name] of dataInputs(node).entries()) {
       const initializer = aliases.get(name) ?? name
       const known = uses.get(initializer)
       if (known) known.push({ node: index, input: position })
@@ -105,9 +105,13 @@ function usesOf(model: Model, live: ReadonlySet<number>): Map<string, Use[]> {
   return uses
 }
 
-/** Sizes are fixed in a compiled graph, so these do not vary with their input. */
-export function readsOnlySizes({ op }: Node): boolean {
-  return op === 'Shape' || op === 'Size'
+/**
+ * The inputs whose elements a node's output depends on. Sizes and types are fixed in a compiled graph, so what
+ * only reads those does not vary.
+ */
+export function dataInputs({ op, inputs }: Node): readonly string[] {
+  if (op === 'Shape' || op === 'Size') return []
+  return op === 'CastLike' ? inputs.slice(0, 1) : inputs
 }
 
 function roleAt(model: Model, use: Use, value: TensorValue): Role {
@@ -142,8 +146,10 @@ function parametersOf({ initializer, value, uses, taken }: Found): ModelParamete
   return [{ initializer, name: initializer, value, trainable: first.role === 'weight' }]
 }
 
+/** As fresh biases, scales and running statistics are. */
 function isFilled({ data }: TensorValue): boolean {
-  return data.every((element: number | bigint) => element === data[0])
+  const [first] = data
+  return (first === 0 || first === 1) && data.every((element: number | bigint) => element === first)
 }
 
 function freshName(base: string, taken: Set<string>): string {

@@ -6,7 +6,7 @@ import { ModelError } from './errors.ts'
 import { describeNode, type Node, quoted, type ValueInfo } from './graph.ts'
 import type { Model } from './model.ts'
 import { FOLDABLE_OPERATORS, OPERATORS, SUPPORTED_OPERATORS } from './operators/index.ts'
-import { aliasesOf, findParameters, type ModelParameter, readsOnlySizes } from './parameters.ts'
+import { aliasesOf, dataInputs, findParameters, type ModelParameter } from './parameters.ts'
 
 export interface Prepared {
   /** The user's model without the nodes that its output does not depend on. */
@@ -79,7 +79,7 @@ function varyingNodes(nodes: readonly Node[], { live, input, parameters }: Scope
   const varying = new Set([input.name, ...parameters.map(({ name }) => name)])
   const found: Node[] = []
   for (const [index, node] of nodes.entries()) {
-    if (!live.has(index) || readsOnlySizes(node) || !node.inputs.some((name) => varying.has(name))) continue
+    if (!live.has(index) || !dataInputs(node).some((name) => varying.has(name))) continue
     found.push(node)
     for (const name of node.outputs) varying.add(name)
   }

@@ -70,6 +70,20 @@ describe('a published model', () => {
     expect(await judge(published, samples, shape)).toEqual(judged)
   })
 
+  it('is in inference mode, whatever the export was', async () => {
+    const bytes = readFileSync(new URL('testdata/cnn.onnx', import.meta.url))
+    const { published } = await trained(bytes, 64)
+    const { node: nodes } = graphOf(published)
+    const [norm, dropout] = ['BatchNormalization', 'Dropout'].map((op) =>
+      nodes.find(({ opType }) => opType === op),
+    )
+    expect(norm?.attribute.map(({ name }) => name)).toEqual(['epsilon', 'momentum'])
+    expect(norm?.output.length).toBe(1)
+    expect(dropout?.input.length).toBe(2)
+    // The constant that switched it on is gone, the ratio is not.
+    expect(nodes.filter(({ opType }) => opType === 'Constant').length).toBe(1)
+  })
+
   it('changes nothing but initializers', async () => {
     const bytes = modelBytes(MLP)
     const { published } = await trained(bytes, 3)

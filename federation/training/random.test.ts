@@ -27,6 +27,14 @@ describe('random numbers', () => {
       expect(Math.abs(count - 10_000)).toBeLessThan(5 * Math.sqrt(70_000 * (1 / 7) * (6 / 7)))
   })
 
+  it('are uniform below a bound that 2^32 is no multiple of', () => {
+    const random = new Random(43)
+    const quarter = 2 ** 30
+    const values = Array.from({ length: 3000 }, () => random.below(3 * quarter))
+    // A remainder would give half of them below a quarter, not a third.
+    expect(values.filter((value) => value < quarter).length / 3000).toBeCloseTo(1 / 3, 1)
+  })
+
   it('fill with floats from 0 to below 1', () => {
     const values = new Float32Array(10_000)
     new Random(3).fillUniform(values)

@@ -29,6 +29,8 @@ export function checkSamples(samples: Samples, manifest: TrainingManifest): void
   if (isInteger !== (manifest.label.type === 'int32')) {
     throw new TypeError(`samples.y is a ${y.constructor.name}, expected ${manifest.label.type} labels`)
   }
+  checkFinite('samples.x', x)
+  checkFinite('samples.y', y)
   const { classes } = manifest.label
   if (classes !== undefined) checkClasses(y, classes)
 }
@@ -69,6 +71,11 @@ function rowSize(shape: readonly number[]): number {
 
 function checkLength(field: string, length: number, want: number): void {
   if (length !== want) throw new RangeError(`${field} has ${length} elements, expected ${want}`)
+}
+
+function checkFinite(field: string, values: Float32Array | Int32Array): void {
+  const at = values.findIndex((value) => !Number.isFinite(value))
+  if (at >= 0) throw new RangeError(`${field}[${at}] is ${values[at]}, expected finite numbers`)
 }
 
 function checkClasses(y: Float32Array | Int32Array, classes: number): void {

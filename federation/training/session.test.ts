@@ -40,6 +40,22 @@ describe('training', () => {
     expect(first).toMatchObject({ samples: 10, steps: 9 })
   })
 
+  it('adds up the gradients of every use of a value', async () => {
+    const parts: ModelParts = {
+      inputs: [x('batch', 1)],
+      nodes: [node('Mul', ['x', 'w'], 'h'), node('Mul', ['h', 'w'], 'k'), node('Add', ['k', 'h'], 'y')],
+      initializers: { w: filled(2, 1) },
+    }
+    const { trainer, request } = await prepared(
+      { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 1 },
+      parts,
+    )
+    const samples = { x: Float32Array.of(3), y: Float32Array.of(0), count: 1 }
+    const { parameters } = await trainer.trainEpochs({ ...request, samples, epochs: 1, learningRate: 0.001 })
+    // y = x·w² + x·w = 18, and the gradient of y² is 2·y·(2·x·w + x) = 540.
+    expect(parameters[0]).toBeCloseTo(2 - 0.54, 5)
+  })
+
   it('depends on the seed', async () => {
     const { trainer, request } = await prepared()
     const first = await trainer.trainEpochs(request)
@@ -166,6 +182,11 @@ describe('a request is refused', () => {
       name: 'with a class that does not exist',
       change: { samples: { ...SAMPLES, y: Int32Array.from({ length: 10 }, () => 2) } },
       want: /samples.y\[0\] is 2, expected a class from 0 to 1/,
+    },
+    {
+      name: 'with a value that is not a number',
+      change: { samples: { ...SAMPLES, x: SAMPLES.x.with(7, NaN) } },
+      want: /samples.x\[7\] is NaN, expected finite numbers/,
     },
     {
       name: 'with labels of the other type',

@@ -1,21 +1,11 @@
 /*
  * Conv over one or two spatial dimensions with stride, padding and dilation. The gradient of the input is a
- * transposed convolution; that of the weight is a convolution of the input with the output's gradient, batch
- * and channels exchanged and stride and dilation exchanged.
+ * transposed convolution; that of the weight has a file of its own.
  */
-import type { Shape } from '../builder.ts'
-import { type Attributes, intOf, ints, intsOf, type Node } from '../graph.ts'
-import { emitAsIs, type Emitter, input, type Operator, output } from './operator.ts'
-import { at, refuseSpatial, transposeAttributes, type Window, windowOf } from './window.ts'
-
-interface Convolution {
-  node: Node
-  emitter: Emitter
-  window: Window
-  x: Shape
-  w: Shape
-  y: Shape
-}
+import { intOf, ints, intsOf } from '../graph.ts'
+import { emitAsIs, input, type Operator, output } from './operator.ts'
+import { type Convolution, gradientOfWeight } from './convolution-weight.ts'
+import { allBut, at, refuseSpatial, transposeAttributes, type Window, windowOf } from './window.ts'
 
 export const conv: Operator = {
   refuse: (node) => {
@@ -71,33 +61,4 @@ function flippedKernel({ node, emitter: { builder }, window }: Convolution): str
     every(-1),
   ])
   return builder.add('Transpose', [reversed], { perm: ints([1, 0, ...axes]) })
-}
-
-function gradientOfWeight({ node, emitter, window, x, w, y }: Convolution, dy: string): string {
-  const { builder } = emitter
-  const swap: Attributes = { perm: ints([1, 0, ...allBut(0, x.length - 1).map((axis) => axis + 1)]) }
-  const data = builder.add('Transpose', [input(node, 0)], swap)
-  const kernel = builder.add('Transpose', [dy], swap)
-  const after = window.kernel.map((size, axis) => {
-    const covered =
-      (size - 1) * at(window.dilations, axis) + (at(y, axis + 2) - 1) * at(window.strides, axis) + 1
-    return Math.max(0, covered - at(x, axis + 2) - at(window.before, axis))
-  })
-  const gradient = builder.add('Conv', [data, kernel], {
-    strides: ints(window.dilations),
-    dilations: ints(window.strides),
-    pads: ints([...window.before, ...after]),
-  })
-  return builder.add('Transpose', [cropped(emitter, gradient, w.slice(2))], swap)
-}
-
-/** Input that the windows did not reach at the end can give more positions than the kernel has. */
-function cropped({ builder }: Emitter, gradient: string, kernel: Shape): string {
-  const axes = kernel.map((_, axis) => axis + 2)
-  const starts = builder.int64(axes.map(() => 0))
-  return builder.add('Slice', [gradient, starts, builder.int64(kernel), builder.int64(axes)])
-}
-
-export function allBut(axis: number, rank: number): number[] {
-  return Array.from({ length: rank }, (_, index) => index).filter((index) => index !== axis)
 }

@@ -8,8 +8,8 @@ import type { GraphBuilder } from '../builder.ts'
 import { ModelError } from '../errors.ts'
 import { type Attributes, describeNode, float, floatOf, type Node } from '../graph.ts'
 import { elementCount } from '../manifest.ts'
-import { allBut } from './convolution.ts'
 import { type Backward, type Emitter, emitInstead, input, type Operator } from './operator.ts'
+import { allBut } from './window.ts'
 
 /** [x, scale, bias, mean, variance] */
 type Inputs = readonly [string, string, string, string, string]

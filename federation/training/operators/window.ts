@@ -70,3 +70,8 @@ export function refuseSpatial(rank: number): string | undefined {
   if (rank === 1 || rank === 2) return undefined
   return `it has ${rank} spatial dimensions; supported are 1 and 2`
 }
+
+/** Every axis but one. */
+export function allBut(axis: number, rank: number): number[] {
+  return Array.from({ length: rank }, (_, index) => index).filter((index) => index !== axis)
+}
