@@ -217,6 +217,7 @@ async function recordFailure(campaign: Campaign, node: string, failure: Particip
     // A failure of an earlier round has no consequence any more; one before any round counts for the current one.
     if (!round || round.closed || (failure.round !== 0 && failure.round !== round.number)) return
     const during = round.result ? 'evaluation' : 'training'
+    if (round.failureOf(node)?.during === during) return
     await round.addFailure({
       participant: node,
       attempt: round.attempt.attempt,

@@ -196,7 +196,7 @@ function alreadyAccepted({ round, participant }: Target, digest: string): boolea
 /** Everything that can be refused before a byte of the body is read. */
 function refuseUnfit({ round, participant }: Target, announcement: Announcement): void {
   if (!round.isCollecting()) throw closed(round.number)
-  if (!round.attempt.participants.includes(participant)) {
+  if (!round.isChosen(participant)) {
     throw new HubError(
       'forbidden',
       'NotThisParticipant',

@@ -512,6 +512,10 @@ export interface RoundState {
   trainingLoss: number;
   /** nodes of this attempt; only in CampaignState.current */
   participants: string[];
+  /** why the attempt ended short (DeadlineExceeded, QuorumOutOfReach) or does not go on */
+  reason: string;
+  /** now (DiskFull, InternalError, tried again); empty otherwise */
+  message: string;
 }
 
 export const RoundState_Phase = {
@@ -3816,6 +3820,8 @@ function createBaseRoundState(): RoundState {
     parametersDigest: "",
     trainingLoss: 0,
     participants: [],
+    reason: "",
+    message: "",
   };
 }
 
@@ -3865,6 +3871,12 @@ export const RoundState: MessageFns<RoundState> = {
     }
     for (const v of message.participants) {
       writer.uint32(122).string(v!);
+    }
+    if (message.reason !== "") {
+      writer.uint32(130).string(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(138).string(message.message);
     }
     return writer;
   },
@@ -4005,6 +4017,22 @@ export const RoundState: MessageFns<RoundState> = {
             message.participants.push(reader.string());
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4045,6 +4073,8 @@ export const RoundState: MessageFns<RoundState> = {
     message.parametersDigest = object.parametersDigest ?? "";
     message.trainingLoss = object.trainingLoss ?? 0;
     message.participants = object.participants?.map((e) => e) || [];
+    message.reason = object.reason ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };

@@ -20,7 +20,7 @@ export function assignmentFor(campaign: Campaign, node: string): Assignment {
 function trainingFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan, node: string): Assignment {
   if (round.isShort()) return idle('RoundShort')
   if (round.attempt.pausedMs !== undefined) return idle('RoundPaused')
-  if (!round.attempt.participants.includes(node)) return idle('NotInThisRound')
+  if (!round.isChosen(node)) return idle('NotInThisRound')
   if (round.updates.has(node)) return idle('UpdateAccepted')
   if (round.failureOf(node)) return idle('FailedInThisRound')
   const value = {
@@ -39,7 +39,7 @@ function evaluationFor(
   plan: CheckedCampaignPlan,
   node: string,
 ): Assignment {
-  if (!round.missingEvaluations().includes(node)) return idle('EvaluationNotWanted')
+  if (!round.lacksEvaluationOf(node)) return idle('EvaluationNotWanted')
   const value = {
     round: round.number,
     graphs: graphsOf(start),

@@ -18,25 +18,31 @@ export interface Progress {
   readonly totalSteps: number
 }
 
-/** How long a participant that dropped off is awaited for its evaluation before the round goes on without it. */
+/** How long a participant that dropped off, or all of them after a restart of the hub, are awaited to come back. */
 export const RECONNECT_GRACE_MS = 30_000
+const COLLECT_MS = 5
 
 export class Campaign {
   readonly directory: string
-  plan: CheckedCampaignPlan
+  #plan: CheckedCampaignPlan
+  #podByNode: ReadonlyMap<string, string>
   start: StartRecord | undefined
   failure: { reason: string; message: string } | undefined
   readonly rounds = new Map<number, Round>()
   readonly connected = new Map<string, unknown>()
   readonly lastSeenMs = new Map<string, number>()
   readonly progress = new Map<string, Progress>()
+  /** Why the last pass could not be finished; it is tried again. */
+  trouble: { reason: string; message: string } | undefined
   readonly #observers = new Set<() => void>()
+  #notifying = false
   readonly #abort = new AbortController()
   #tail: Promise<unknown> = Promise.resolve()
 
   private constructor(directory: string, plan: CheckedCampaignPlan) {
     this.directory = directory
-    this.plan = plan
+    this.#plan = plan
+    this.#podByNode = podByNode(plan)
   }
 
   static async create(directory: string, plan: CheckedCampaignPlan): Promise<Campaign> {
@@ -55,6 +61,10 @@ export class Campaign {
       if (round) campaign.rounds.set(round.number, round)
     }
     return campaign
+  }
+
+  get plan(): CheckedCampaignPlan {
+    return this.#plan
   }
 
   get uid(): string {
@@ -86,13 +96,18 @@ export class Campaign {
     return () => this.#observers.delete(observer)
   }
 
+  /** Has the observers look again soon: many changes in a moment are one, or a crowd would notify a crowd. */
   changed(): void {
-    for (const observer of [...this.#observers]) observer()
+    if (this.#notifying) return
+    this.#notifying = true
+    setTimeout(() => this.#notify(), COLLECT_MS)
   }
 
+  /** Ends everything that goes on for this campaign in this process. */
   async stop(): Promise<void> {
     this.#abort.abort()
     await this.#tail
+    this.#notify()
   }
 
   async applyPlan(plan: CheckedCampaignPlan, nowMs: number): Promise<void> {
@@ -100,7 +115,8 @@ export class Campaign {
       this.#refuseChangesOfIdentity(plan)
       if (JSON.stringify(plan) === JSON.stringify(this.plan)) return
       await writeRecord(join(this.directory, 'plan.json'), plan)
-      this.plan = plan
+      this.#plan = plan
+      this.#podByNode = podByNode(plan)
       await this.#pauseOrResume(nowMs)
     })
     this.changed()
@@ -117,7 +133,7 @@ export class Campaign {
 
   /** Which pod may speak for a node in this campaign. */
   podOf(node: string): string | undefined {
-    return this.plan.participants.find((participant) => participant.node === node)?.pod
+    return this.#podByNode.get(node)
   }
 
   /** The digests that must not be swept while this campaign exists. */
@@ -137,7 +153,7 @@ export class Campaign {
     return {
       participants: round.attempt.participants,
       minimumUpdates: round.attempt.minimumUpdates,
-      deadlineMs: round.attempt.deadlineMs,
+      deadlineMs: this.#deadlineOf(round, startedMs),
       paused: round.attempt.pausedMs !== undefined,
       accepted: new Set(round.updates.keys()),
       failed: round.failedInTraining(),
@@ -163,6 +179,17 @@ export class Campaign {
       await round.addUpdate(record)
     })
     this.changed()
+  }
+
+  #notify(): void {
+    this.#notifying = false
+    for (const observer of [...this.#observers]) observer()
+  }
+
+  /** Whoever could not reach the hub while it was away gets a moment to do so before a deadline is held against them. */
+  #deadlineOf({ attempt }: Round, startedMs: number): number {
+    if (startedMs <= attempt.openedMs) return attempt.deadlineMs
+    return Math.max(attempt.deadlineMs, startedMs + RECONNECT_GRACE_MS)
   }
 
   #awaitedUntil(node: string, mergedMs: number, startedMs: number): number {
@@ -192,4 +219,8 @@ export class Campaign {
       await round.saveAttempt({ ...attempt, deadlineMs: attempt.deadlineMs + nowMs - pausedMs })
     }
   }
+}
+
+function podByNode({ participants }: CheckedCampaignPlan): ReadonlyMap<string, string> {
+  return new Map(participants.map(({ node, pod }) => [node, pod]))
 }

@@ -57,7 +57,6 @@ export class Campaigns {
     if (!entry) return
     this.#entries.delete(uid)
     await entry.runner.stop()
-    entry.campaign.changed()
     await removeTree(entry.campaign.directory)
     this.#onChange(entry.campaign)
     this.#context.sweep()
@@ -72,8 +71,6 @@ export class Campaigns {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#entries.values()].map(({ runner }) => runner.stop()))
-    // Streams look again, see that the campaign has stopped, and send their pods away to reconnect.
-    for (const campaign of this.all()) campaign.changed()
   }
 
   #add(campaign: Campaign): void {

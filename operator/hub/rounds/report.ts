@@ -67,7 +67,14 @@ function roundState(campaign: Campaign, round: Round): RoundState {
     closedUnixMs: closedMs(round),
     parametersDigest: round.result?.parameters.digest ?? '',
     participants: [],
+    ...reasonOf(campaign, round),
   }
+}
+
+function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' | 'message'> {
+  if (round.isShort() && !round.commit) return { reason: round.short?.reason ?? '', message: '' }
+  const trouble = round === campaign.current ? campaign.trouble : undefined
+  return { reason: trouble?.reason ?? '', message: trouble?.message ?? '' }
 }
 
 function contributions(round: Round): Pick<RoundState, 'received' | 'samples' | 'trainingLoss'> {

@@ -26,6 +26,7 @@ export class Round {
   readonly number: number
   readonly directory: string
   attempt: AttemptRecord
+  #chosen: ReadonlySet<string>
   short: ShortRecord | undefined
   commit: CommitRecord | undefined
   result: ResultRecord | undefined
@@ -38,6 +39,7 @@ export class Round {
     this.number = attempt.round
     this.directory = directory
     this.attempt = attempt
+    this.#chosen = new Set(attempt.participants)
   }
 
   static async create(directory: string, attempt: AttemptRecord): Promise<Round> {
@@ -66,6 +68,12 @@ export class Round {
   async saveAttempt(attempt: AttemptRecord): Promise<void> {
     await writeRecord(join(this.directory, 'plan.json'), attempt)
     this.attempt = attempt
+    this.#chosen = new Set(attempt.participants)
+  }
+
+  /** Whether this participant takes part in the current attempt. */
+  isChosen(participant: string): boolean {
+    return this.#chosen.has(participant)
   }
 
   async save<K extends keyof Singles>(name: K, record: Singles[K]): Promise<void> {
@@ -125,9 +133,16 @@ export class Round {
 
   /** Participants asked to evaluate the merged parameters that have not answered yet. */
   missingEvaluations(): string[] {
-    return (this.result?.evaluators ?? []).filter(
-      (name) => !this.evaluations.has(name) && this.failures.get(name)?.during !== 'evaluation',
-    )
+    return (this.result?.evaluators ?? []).filter((name) => !this.#hasAnswered(name))
+  }
+
+  /** Whether this participant's evaluation is still missing. */
+  lacksEvaluationOf(participant: string): boolean {
+    return !this.#hasAnswered(participant) && this.result?.evaluators.includes(participant) === true
+  }
+
+  #hasAnswered(participant: string): boolean {
+    return this.evaluations.has(participant) || this.failures.get(participant)?.during === 'evaluation'
   }
 
   isShort(): boolean {

@@ -3,7 +3,8 @@
 import type { Logger } from 'pino'
 import { mergeUpdates } from '#federation/aggregation/merge.ts'
 import { strategyByName } from '#federation/aggregation/strategies.ts'
-import { ModelRefused, type ModelCompiler } from '../compiler.ts'
+import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../compiler.ts'
+import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
@@ -77,12 +78,22 @@ export class CampaignRunner {
 
   async #guardedPass(): Promise<number | undefined> {
     try {
-      return await this.#pass()
+      const sleepMs = await this.#pass()
+      this.#setTrouble(undefined)
+      return sleepMs
     } catch (error) {
       if (this.#campaign.signal.aborted) return undefined
       this.#log.error({ err: error }, 'campaign pass failed, trying again')
+      const { reason, message } = toHubError(error)
+      this.#setTrouble({ reason, message })
       return RETRY_MS
     }
+  }
+
+  #setTrouble(trouble: { reason: string; message: string } | undefined): void {
+    if (this.#campaign.trouble?.reason === trouble?.reason) return
+    this.#campaign.trouble = trouble
+    this.#campaign.changed()
   }
 
   /** Carries out everything that is due; returns in how many milliseconds time alone makes more due. */
@@ -108,10 +119,10 @@ export class CampaignRunner {
     const campaign = this.#campaign
     const base = this.#context.latestVersion(campaign.plan.modelUid)
     if (campaign.start || campaign.failure || campaign.plan.finished || !base) return
-    const { blobs, compiler } = this.#context
-    try {
+    const { blobs } = this.#context
+    const compiled = await this.#compile(await blobs.read(base.digest))
+    if (compiled) {
       await blobs.hold(async () => {
-        const compiled = await compiler.compile(await blobs.read(base.digest), campaign.plan.training)
         const record = {
           baseVersion: base.version,
           baseDigest: base.digest,
@@ -124,11 +135,22 @@ export class CampaignRunner {
         }
         await campaign.locked(() => campaign.saveStart(record))
       })
-    } catch (error) {
-      if (!(error instanceof ModelRefused)) throw error
-      campaign.failure = { reason: error.reason, message: error.message }
     }
     campaign.changed()
+  }
+
+  /** Undefined when it cannot be done: trying again with the same model and plan would end the same way. */
+  async #compile(model: Uint8Array): Promise<CompiledTraining | undefined> {
+    const campaign = this.#campaign
+    try {
+      return await this.#context.compiler.compile(model, campaign.plan.training)
+    } catch (error) {
+      campaign.signal.throwIfAborted()
+      this.#log.warn({ err: error }, 'training does not compile')
+      const message = error instanceof Error ? error.message : String(error)
+      campaign.failure = { reason: error instanceof ModelRefused ? error.reason : 'CompilerFailed', message }
+      return undefined
+    }
   }
 
   /** Opens the round or attempt that the plan asks for, if it follows from what is there. */

@@ -62,10 +62,18 @@ export async function writeRecord(path: string, record: unknown): Promise<void> 
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const text = await readIfPresent(path)
   if (text === undefined) return undefined
-  const result = schema.safeParse(JSON.parse(text))
+  const result = schema.safeParse(parseJson(text, path))
   if (result.success) return result.data
   const issue = result.error.issues[0]
   throw new Error(`${path} is damaged: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`)
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error(`${path} is damaged: it is not JSON`)
+  }
 }
 
 async function readIfPresent(path: string): Promise<string | undefined> {
@@ -98,17 +106,24 @@ export async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
+/** Removes a folder in one step: after a crash it is there whole, or gone. */
 export async function removeTree(path: string): Promise<void> {
-  await rm(path, { recursive: true, force: true })
-  await syncDirectory(dirname(path)).catch((error: unknown) => {
-    if (!isMissing(error)) throw error
-  })
+  const doomed = temporaryPath(path)
+  try {
+    await rename(path, doomed)
+  } catch (error) {
+    if (isMissing(error)) return
+    throw error
+  }
+  await syncDirectory(dirname(path))
+  await rm(doomed, { recursive: true, force: true })
 }
 
-/** Removes what a crash left half-written below a folder. */
+/** Removes what a crash left half-written, or half-removed, below a folder. */
 export async function removeTemporaryFiles(root: string): Promise<void> {
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile() && entry.name.endsWith(TEMPORARY_SUFFIX)) await rm(join(entry.parentPath, entry.name))
+    if (!entry.name.endsWith(TEMPORARY_SUFFIX)) continue
+    await rm(join(entry.parentPath, entry.name), { recursive: true, force: true })
   }
 }
 

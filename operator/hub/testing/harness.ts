@@ -70,7 +70,7 @@ export function testOptions(given: {
     modelSource: memorySource(files),
     compiler: tinyCompiler,
     clock: { now: () => Date.now() },
-    logger: pino({ level: process.env['HUB_TEST_LOG'] ?? 'silent' }),
+    logger: pino({ level: 'silent' }),
     registry,
     port: 0,
     healthPort: 0,
