@@ -17,6 +17,8 @@ import './train/thread.ts'
 import { runTraining } from './train/train.ts'
 
 const EXIT_SETTINGS = 2
+/** As a shell reports SIGTERM: not a success, so a training pod that a reboot ends is started again. */
+const EXIT_STOPPED = 143
 /** After a signal, what is under way gets this long to end. */
 const GRACE_MS = 2_000
 const DEFAULT_TOKEN_FILE = '/var/run/secrets/tributary/token'
@@ -42,7 +44,7 @@ function terminationSignal(): AbortSignal {
   return controller.signal
 }
 
-/** Ends the process with status 0 when the command is done or told to stop; anything else is an error. */
+/** Ends the process: with status 0 when the command is done, and another one for anything else. */
 async function run(command: (signal: AbortSignal) => Promise<unknown>): Promise<never> {
   const signal = terminationSignal()
   try {
@@ -52,7 +54,7 @@ async function run(command: (signal: AbortSignal) => Promise<unknown>): Promise<
   } catch (error) {
     if (signal.aborted) {
       log.info({ reason: String(signal.reason) }, 'stopped')
-      process.exit(0)
+      process.exit(EXIT_STOPPED)
     }
     log.fatal(error instanceof SettingsError ? error.message : error)
     process.exit(error instanceof SettingsError ? EXIT_SETTINGS : 1)
