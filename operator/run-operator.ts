@@ -116,12 +116,18 @@ export async function lead(
   const profiles = run('deviceprofile', deviceProfileReconciler(sources))
   const queues = { rounds: rounds.queue, models: models.queue, profiles: profiles.queue }
   const unsubscribe = connect(caches, queues)
-  const watching = options.hub.watch((change) => {
-    enqueueChange(change, caches, queues)
-  }, signal)
+  // Ends before the leadership does: the lease is given back only when nothing works under it any more.
+  const stopping = new AbortController()
+  const watching = options.hub.watch(
+    (change) => {
+      enqueueChange(change, caches, queues)
+    },
+    AbortSignal.any([signal, stopping.signal]),
+  )
   return {
     stop: async () => {
       unsubscribe()
+      stopping.abort()
       await Promise.all([rounds, models, profiles].map(({ controller }) => controller.stop()))
       await events.flush()
       await watching
