@@ -1,4 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { KubeConfig } from '@kubernetes/client-node'
+import { run } from '#e2e/cluster/run.ts'
+import { toolPath } from '#e2e/cluster/tools.ts'
 import { createKubeClient } from './client.ts'
 import { ApiError } from './errors.ts'
 import { configMaps, pods } from './resources.ts'
@@ -119,10 +122,35 @@ describe('the client against a real API server', () => {
     expect(all.map(({ metadata }) => metadata.name)).toEqual(['a', 'b', 'c', 'd', 'e'])
   })
 
-  it('reviews a token', async () => {
-    const review = await cluster.client.reviewToken('not a token', ['tributary-hub'])
-    expect(review.authenticated ?? false).toBe(false)
-    expect(review.error).toBeDefined()
+  const kubectl = (...given: string[]): Promise<string> =>
+    run(toolPath('kubectl'), [`--kubeconfig=${cluster.server.kubeconfig}`, '-n', namespace, ...given])
+
+  it('reviews a token for one audience', async () => {
+    await kubectl('create', 'serviceaccount', 'trainer')
+    const token = (await kubectl('create', 'token', 'trainer', '--audience=tributary-hub')).trim()
+    const review = await cluster.client.reviewToken(token, ['tributary-hub'])
+    expect(review).toMatchObject({
+      authenticated: true,
+      audiences: ['tributary-hub'],
+      user: { username: `system:serviceaccount:${namespace}:trainer` },
+    })
+    const elsewhere = await cluster.client.reviewToken(token, ['another'])
+    expect(elsewhere.authenticated ?? false).toBe(false)
+    const nonsense = await cluster.client.reviewToken('not a token', ['tributary-hub'])
+    expect(nonsense.authenticated ?? false).toBe(false)
+  })
+
+  it('presents its own token, and says who may not do what', async () => {
+    await kubectl('create', 'serviceaccount', 'stranger')
+    const token = (await kubectl('create', 'token', 'stranger')).trim()
+    const kubeConfig = new KubeConfig()
+    const [viaProxy] = cluster.proxy.kubeConfig.clusters
+    kubeConfig.loadFromClusterAndUser(viaProxy!, { name: 'stranger', token })
+    const client = createKubeClient(kubeConfig, { metrics: createHarness().metrics })
+    const error = await failure(client.list(configMaps, { namespace }))
+    expect(error).toMatchObject({ status: 403, reason: 'Forbidden' })
+    expect(error.message).toContain(`system:serviceaccount:${namespace}:stranger`)
+    client.close()
   })
 
   it.each([

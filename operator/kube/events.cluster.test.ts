@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { run } from '#e2e/cluster/run.ts'
+import { toolPath } from '#e2e/cluster/tools.ts'
 import { createEventRecorder } from './events.ts'
 import type { EventRecorder, EventRecorderOptions, EventSubject } from './events.ts'
-import { events } from './resources.ts'
+import { configMaps, events } from './resources.ts'
 import type { Event } from './resources.ts'
 import { startFaultyCluster } from './testing/cluster.ts'
 import type { FaultyCluster } from './testing/cluster.ts'
@@ -69,6 +71,24 @@ describe('the event recorder', () => {
     await afterRestart.flush()
     const all = await written()
     expect(all.map(({ series }) => series?.count)).toEqual([6])
+  })
+
+  it('is read well with kubectl describe', async () => {
+    const data = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'thing', namespace } }
+    const thing = await cluster.direct.create(configMaps, data)
+    const recorder = aRecorder()
+    for (let times = 0; times < 3; times += 1) recorder.record(thing, started)
+    await recorder.flush()
+    const kubeconfig = `--kubeconfig=${cluster.server.kubeconfig}`
+    const text = await run(toolPath('kubectl'), [
+      kubeconfig,
+      'describe',
+      'configmap',
+      'thing',
+      '-n',
+      namespace,
+    ])
+    expect(text).toMatch(/Normal +RoundStarted +.*\(x3 over .*\) +tributary.dev\/operator.* round 3 of 20/)
   })
 
   it('writes a repetition once an interval, not each time', async () => {
