@@ -54,7 +54,10 @@ export function readSettings<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const result = schema.safeParse(environment)
   if (result.success) return result.data
-  const problems = result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  const problems = result.error.issues.map(({ path, message }) => {
+    const name = path.join('.')
+    return `${name}: ${environment[name] === undefined ? 'is not set' : message}`
+  })
   throw new SettingsError(`environment: ${problems.join('; ')}`)
 }
 
@@ -62,9 +65,18 @@ const PUBLIC_KEY = /-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g
 
 /** The Ed25519 public keys in a PEM text. */
 export function readPublicKeys(pem: string): KeyObject[] {
-  const keys = (pem.match(PUBLIC_KEY) ?? []).map((block) => createPublicKey(block))
-  if (keys.length > 0 && keys.every(({ asymmetricKeyType }) => asymmetricKeyType === 'ed25519')) return keys
+  const keys = (pem.match(PUBLIC_KEY) ?? []).map(readKey)
+  const good = keys.filter((key) => key?.asymmetricKeyType === 'ed25519') as KeyObject[]
+  if (good.length > 0 && good.length === keys.length) return good
   throw new SettingsError('environment: TRIBUTARY_SIGNING_PUBLIC_KEY: expected Ed25519 public keys in PEM')
+}
+
+function readKey(pem: string): KeyObject | undefined {
+  try {
+    return createPublicKey(pem)
+  } catch {
+    return undefined
+  }
 }
 
 function isAuthority(pem: string): boolean {
