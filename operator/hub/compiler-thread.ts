@@ -1,5 +1,5 @@
-// The compiler's thread: does one job and ends. Loaded by compiler-worker.ts only; as a file of its own it has no part
-// in the hub's event loop, memory or lifetime.
+// The compiler's thread: does one job and ends. It has no part in the hub's event loop, memory or lifetime; loading
+// this module in the main thread does nothing.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
   assertTrainable,

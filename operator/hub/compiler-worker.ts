@@ -5,7 +5,7 @@ import { ModelRefused, type ModelCompiler } from './compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
 export interface ModelCompilerOptions {
-  /** The thread's module. By default the one beside this file, as source or as bundled (compiler-thread.mjs). */
+  /** A module that loads compiler-thread.ts: a bundle, say. By default the source beside this file. */
   readonly entry?: URL
   readonly timeoutMs?: number
   readonly heapMegabytes?: number
@@ -34,7 +34,7 @@ class CompilerThreads {
   #closed = false
 
   constructor({ entry, timeoutMs, heapMegabytes }: ModelCompilerOptions) {
-    this.#entry = entry ?? entryBeside(import.meta.url)
+    this.#entry = entry ?? new URL('./compiler-thread.ts', import.meta.url)
     this.#timeoutMs = timeoutMs ?? TIMEOUT_MS
     this.#heapMegabytes = heapMegabytes ?? HEAP_MEGABYTES
   }
@@ -88,8 +88,4 @@ class CompilerThreads {
 
 function isOutOfMemory(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY'
-}
-
-function entryBeside(module: string): URL {
-  return new URL(module.endsWith('.ts') ? './compiler-thread.ts' : './compiler-thread.mjs', module)
 }

@@ -1,5 +1,5 @@
 // What the three gRPC services share: finding out who calls, and answering errors with the right status.
-import { Metadata, status, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
+import { Metadata, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
 import { HubError, toHubError } from './errors.ts'
@@ -70,5 +70,3 @@ interface WritableStream {
 export function endWithError(call: WritableStream, error: unknown): void {
   if (!call.destroyed) call.emit('error', toServiceError(error))
 }
-
-export { status }

@@ -117,6 +117,7 @@ class Hub {
     this.#changes.stop()
     await this.#campaigns.stop()
     await this.#models.stop()
+    await this.#options.compiler.close()
   }
 
   #services(): {

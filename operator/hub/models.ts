@@ -15,7 +15,7 @@ import type { CheckedModelPlan } from './plans.ts'
 import type { BlobStore } from './store/blobs.ts'
 import { listDirectory, makeDirectory, removeTree } from './store/files.ts'
 import type { VersionRecord } from './store/records.ts'
-import { sleep } from './sleep.ts'
+import { orAborted, sleep } from './sleep.ts'
 
 export interface ModelsContext {
   readonly blobs: BlobStore
@@ -236,7 +236,7 @@ export class Models {
         `the file at ${storageUri} has digest ${found}; expected ${digest}`,
       )
     }
-    const { parameterCount } = await this.#context.compiler.admit(bytes)
+    const { parameterCount } = await orAborted(this.#context.compiler.admit(bytes), signal)
     await this.#context.blobs.hold(async () => {
       const first = { campaign: '', round: 0, parent: '', metrics: {}, participants: 0, samples: 0 }
       if (!model.latest) await this.#addVersion(model, bytes, first)

@@ -37,6 +37,7 @@ export interface HubOptions {
   /** User name that may call Distribution, such as `system:serviceaccount:tributary-system:tributary-agent`. */
   readonly agentUsername: string
   readonly modelSource: ModelSource
+  /** Closed together with the hub. */
   readonly compiler: ModelCompiler
   readonly clock: Clock
   readonly logger: Logger

@@ -10,6 +10,7 @@ export class Campaigns {
   readonly #directory: string
   readonly #context: RunnerContext
   readonly #entries = new Map<string, { campaign: Campaign; runner: CampaignRunner }>()
+  readonly #deletions = new Map<string, Promise<void>>()
   readonly #onChange: (campaign: Campaign) => void
   #creating: Promise<unknown> = Promise.resolve()
 
@@ -52,10 +53,17 @@ export class Campaigns {
     return campaign
   }
 
+  /** Resolves once nothing of the campaign is left, also for whoever asks again meanwhile. */
   async delete(uid: string): Promise<void> {
     const entry = this.#entries.get(uid)
-    if (!entry) return
+    if (!entry) return this.#deletions.get(uid)
     this.#entries.delete(uid)
+    const deletion = this.#delete(entry).finally(() => this.#deletions.delete(uid))
+    this.#deletions.set(uid, deletion)
+    return deletion
+  }
+
+  async #delete(entry: { campaign: Campaign; runner: CampaignRunner }): Promise<void> {
     await entry.runner.stop()
     await removeTree(entry.campaign.directory)
     this.#onChange(entry.campaign)

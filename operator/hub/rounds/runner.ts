@@ -9,6 +9,7 @@ import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
 import type { AttemptRecord } from '../store/records.ts'
+import { orAborted } from '../sleep.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
 import { Round } from './round.ts'
@@ -143,7 +144,7 @@ export class CampaignRunner {
   async #compile(model: Uint8Array): Promise<CompiledTraining | undefined> {
     const campaign = this.#campaign
     try {
-      return await this.#context.compiler.compile(model, campaign.plan.training)
+      return await orAborted(this.#context.compiler.compile(model, campaign.plan.training), campaign.signal)
     } catch (error) {
       campaign.signal.throwIfAborted()
       this.#log.warn({ err: error }, 'training does not compile')
