@@ -43,15 +43,22 @@ export function withLogits(prepared: Prepared, loss: Loss): Prepared {
 
 /** The node that makes the output, seen through nodes that only pass it on; each used by nothing else. */
 function finalActivation({ nodes, output }: Prepared, passing: readonly string[]): Node | undefined {
+  const makers = new Map(nodes.map((node) => [node.outputs[0], node]))
+  const uses = countUses(nodes)
   let name = output
   for (;;) {
-    const node = nodes.find(({ outputs }) => outputs[0] === name)
-    const value = name
-    const uses = nodes.filter(({ inputs }) => inputs.includes(value)).length
-    if (!node || uses > (name === output ? 0 : 1)) return undefined
+    const node = makers.get(name)
+    const allowed = name === output ? 0 : 1
+    if (!node || (uses.get(name) ?? 0) > allowed) return undefined
     if (!passing.includes(node.op)) return node
     name = node.inputs[0] ?? ''
   }
+}
+
+function countUses(nodes: readonly Node[]): Map<string, number> {
+  const uses = new Map<string, number>()
+  for (const name of nodes.flatMap(({ inputs }) => inputs)) uses.set(name, (uses.get(name) ?? 0) + 1)
+  return uses
 }
 
 /** Classes are the second and last of two dimensions. */

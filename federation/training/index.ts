@@ -27,3 +27,5 @@ export type {
 } from './requests.ts'
 export type { Samples } from './samples.ts'
 export { LocalTrainer, metricsOf, type TrainerOptions, type TrainingArtifacts } from './session.ts'
+export { type ModelReport, type ReportedTensor, reportModel } from './report.ts'
+export { SUPPORTED_OPERATORS } from './operators/index.ts'

@@ -58,7 +58,7 @@ describe('training', () => {
     await trainer.close()
 
     expect(losses.length).toBe(golden.losses.length)
-    expect(worst(losses, golden.losses)).toBeLessThan(1e-5)
+    expect(worst(losses, golden.losses)).toBeLessThan(2e-6)
     for (const { name, offset, shape } of compiled.manifest.parameters) {
       const trained = result.parameters.subarray(offset, offset + elementCount(shape))
       expect(worst([...trained], golden.parameters[name] ?? []), name).toBeLessThan(5e-5)
