@@ -100,7 +100,13 @@ describe('a download', () => {
   })
 
   it('gives up on a hub that always sends other bytes, and leaves nothing', async () => {
-    hub.faults = [{ flipByte: 1 }, { cutResponseAfter: 10 }, { flipByte: 2 }, { flipByte: 3 }, { flipByte: 4 }]
+    hub.faults = [
+      { flipByte: 1 },
+      { cutResponseAfter: 10 },
+      { flipByte: 2 },
+      { flipByte: 3 },
+      { flipByte: 4 },
+    ]
     await expect(downloadBlob(blob, folder, options())).rejects.toMatchObject({ reason: 'BlobCorrupt' })
     expect(await readdir(folder)).toEqual([])
   })

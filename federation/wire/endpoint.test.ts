@@ -16,12 +16,19 @@ describe('parseHubAddress', () => {
     expect(formatHubAddress(want)).toBe(given)
   })
 
-  it.each(['', 'hub', 'hub:', ':443', 'hub:0', 'hub:65536', 'https://hub:443', '2001:db8::1:443', 'hub:44 3'])(
-    'refuses %j and shows what is right',
-    (given) => {
-      expect(() => parseHubAddress(given)).toThrow(/expected host:port, such as 192\.0\.2\.10:30843/)
-    },
-  )
+  it.each([
+    '',
+    'hub',
+    'hub:',
+    ':443',
+    'hub:0',
+    'hub:65536',
+    'https://hub:443',
+    '2001:db8::1:443',
+    'hub:44 3',
+  ])('refuses %j and shows what is right', (given) => {
+    expect(() => parseHubAddress(given)).toThrow(/expected host:port, such as 192\.0\.2\.10:30843/)
+  })
 })
 
 describe('tokenFromFile', () => {
@@ -44,7 +51,11 @@ describe('tokenFromFile', () => {
 
   it.each([
     { name: 'an empty file', content: '', want: /expected one bearer token/ },
-    { name: 'two lines, which would be two headers', content: 'a\r\nx: b', want: /expected one bearer token/ },
+    {
+      name: 'two lines, which would be two headers',
+      content: 'a\r\nx: b',
+      want: /expected one bearer token/,
+    },
     { name: 'a file without end', content: 'a'.repeat(64 * 1024 + 1), want: /more than 65536 bytes/ },
   ])('refuses $name', async ({ content, want }) => {
     const path = join(folder, 'token')

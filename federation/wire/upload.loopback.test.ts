@@ -100,7 +100,13 @@ describe('an upload', () => {
     hub.uploads.set(PATH, { received: Buffer.from(BYTES.subarray(0, 70_000)), accepted: false, headers: {} })
     hub.faults = [{ status: 500 }]
     expect(await uploadUpdate(update, options())).toEqual({ kind: 'accepted' })
-    expect(hub.requests.map(({ offset }) => offset)).toEqual([undefined, undefined, '70000', '120000', '170000'])
+    expect(hub.requests.map(({ offset }) => offset)).toEqual([
+      undefined,
+      undefined,
+      '70000',
+      '120000',
+      '170000',
+    ])
   })
 
   it.each([401, 429, 500, 503, 507])('tries again after status %i', async (status) => {
@@ -121,7 +127,11 @@ describe('an upload', () => {
     { status: 422, title: 'UpdateRefused' },
   ])('is refused once and for all by $status $title', async ({ status, title }) => {
     hub.verdict = { status, title, detail: 'for a reason' }
-    expect(await uploadUpdate(update, options())).toEqual({ kind: 'refused', reason: title, detail: 'for a reason' })
+    expect(await uploadUpdate(update, options())).toEqual({
+      kind: 'refused',
+      reason: title,
+      detail: 'for a reason',
+    })
     expect(hub.requests.map(({ method }) => method)).toEqual(['HEAD', 'PATCH'])
   })
 
