@@ -1,5 +1,7 @@
 // The kinds on a real API server, the only judge of CEL rules and their cost: what it installs, fills in, refuses, and
 // what people read there.
+import { globSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startApiServer, type ApiServer } from '#e2e/cluster/api-server.ts'
 import { KINDS } from './definition.ts'
@@ -17,6 +19,9 @@ const SHAPES = {
   DeviceProfile: DeviceProfileSpec,
 }
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const examples = globSync('examples/*/manifests/*.yaml', { cwd: ROOT })
+
 const now = '2026-01-02T03:04:05Z'
 
 describe('the kinds on an API server', { timeout: 60_000 }, () => {
@@ -27,6 +32,7 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
     server = await startApiServer()
     kubectl = kubectlOf(server)
     await installKinds(kubectl)
+    await kubectl(['create', 'namespace', 'examples'])
   }, 180_000)
 
   afterAll(async () => {
@@ -61,6 +67,17 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
     const resources = { requests: { cpu: 1 }, limits: { cpu: 2, memory: '1.5Gi' } }
     const { spec } = await applied(minimalRound({ template: { resources } }, 'whole-numbers'))
     expect(spec).toMatchObject({ template: { resources } })
+  })
+
+  it.each(examples)('take the example %s', async (file) => {
+    const said = await kubectl([
+      'create',
+      '--dry-run=server',
+      '--validate=strict',
+      '--namespace=examples',
+      `--filename=${ROOT}${file}`,
+    ])
+    expect(said).toContain('created (server dry run)')
   })
 
   describe('refuse', () => {
