@@ -122,7 +122,7 @@ async function main(): Promise<void> {
   for (const seed of seeds) {
     const comparison = await compare(example, seed, campaign)
     comparisons.push(comparison)
-    show(comparison)
+    showComparison(comparison)
   }
   showMeans(comparisons)
   const short = comparisons.flatMap(shortfalls)
@@ -131,7 +131,7 @@ async function main(): Promise<void> {
   process.exitCode = short.length === 0 ? 0 : 1
 }
 
-function show({ seed, results, lines }: Comparison): void {
+export function showComparison({ seed, results, lines }: Comparison): void {
   const series = results.map(({ name, accuracies }) => ({ name: nameOf(name), values: accuracies }))
   print(`\nSeed ${seed}\n\n${table(series)}\n\n${plot(series.toReversed())}\n\n${scores(lines)}`)
 }

@@ -50,7 +50,10 @@ function onSignal(stop: () => Promise<void>): void {
     if (stopping) process.exit(1)
     stopping = true
     setTimeout(() => process.exit(1), 20_000).unref()
-    void stop().finally(() => process.exit(0))
+    stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    )
   }
   process.on('SIGTERM', handle)
   process.on('SIGINT', handle)

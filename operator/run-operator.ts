@@ -57,6 +57,10 @@ export interface OperatorCaches {
   stop: () => Promise<void>
 }
 
+export function allOf(caches: Caches): ReadonlyCache<never>[] {
+  return Object.values(caches) as ReadonlyCache<never>[]
+}
+
 interface Queues {
   rounds: WorkQueue
   models: WorkQueue
@@ -95,10 +99,10 @@ export async function lead(
   leadership: Leadership,
 ): Promise<{ stop: () => Promise<void> }> {
   const { signal } = leadership
-  await Promise.all(Object.values(caches).map((cache) => cache.whenSynced(signal)))
+  await Promise.all(allOf(caches).map((cache) => cache.whenSynced(signal)))
   const client = options.client.guardedBy(leadership)
   const events = createEventRecorder({ ...options, client, controller: 'tributary.dev/operator' })
-  const sources = { ...caches, hub: options.hub, now: options.clock.now }
+  const sources = { ...caches, hub: options.hub, now: () => options.clock.now() }
   const context = { client, hub: options.hub, pods: options.podSettings }
   const run = <Seen, Status extends object, Action>(
     name: string,

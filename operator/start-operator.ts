@@ -11,7 +11,7 @@ import { loadKubeConfig } from './kube/kube-config.ts'
 import { startLeaderElection } from './kube/lease.ts'
 import { createKubeMetrics } from './kube/metrics.ts'
 import type { Logger, OwnerReference, Random } from './kube/types.ts'
-import { lead, startCaches } from './run-operator.ts'
+import { allOf, lead, startCaches } from './run-operator.ts'
 import type { OperatorOptions } from './run-operator.ts'
 import type { OperatorEnvironment } from './settings.ts'
 
@@ -54,7 +54,7 @@ export async function startOperator(
         log.warn({ message }, 'change stream of the hub interrupted')
       },
     },
-    clock.now,
+    () => clock.now(),
   )
   const options: OperatorOptions = {
     ...{ client, hub, clock, random, log, metrics, registry, instance: environment.POD_NAME },
@@ -76,7 +76,7 @@ async function elect(
   const { client, clock, random, log, metrics, registry } = options
   const watches = startCaches(options)
   const synced = () =>
-    Object.values(watches.caches).every((cache) => cache.synced) ? undefined : 'caches are not complete'
+    allOf(watches.caches).every((cache) => cache.synced) ? undefined : 'caches are not complete'
   const health = await startHealthServer({
     port: environment.TRIBUTARY_HEALTH_PORT,
     registry,
@@ -90,7 +90,6 @@ async function elect(
     ownerReferences,
     identity: `${environment.POD_NAME}_${hostname()}_${clock.now()}`,
     onStarted: (leadership) => {
-      log.info({}, 'leading')
       leading = lead(options, watches.caches, leadership)
       leading.catch((error: unknown) => {
         lost.resolve(error instanceof Error ? error.message : String(error))

@@ -21,11 +21,13 @@ export interface ModelObject {
   status?: EdgeModelStatus
 }
 
-export const roundOf = (cluster: Cluster, ref: Ref) =>
-  getObject<RoundObject>(cluster, 'federatedrounds.tributary.dev', ref)
+export function roundOf(cluster: Cluster, ref: Ref): Promise<RoundObject | undefined> {
+  return getObject<RoundObject>(cluster, 'federatedrounds.tributary.dev', ref)
+}
 
-export const modelOf = (cluster: Cluster, ref: Ref) =>
-  getObject<ModelObject>(cluster, 'edgemodels.tributary.dev', ref)
+export function modelOf(cluster: Cluster, ref: Ref): Promise<ModelObject | undefined> {
+  return getObject<ModelObject>(cluster, 'edgemodels.tributary.dev', ref)
+}
 
 /** Waits until the round's status satisfies `when`; fails at once when the campaign fails and nobody waits for that. */
 export async function waitForRound(

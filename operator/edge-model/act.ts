@@ -3,7 +3,7 @@ import { setFinalizer } from '#operator/finalizers.ts'
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { KubeClient } from '#operator/kube/api.ts'
 import { edgeModels } from '#operator/resources.ts'
-import type { Action, Observation } from './decide.ts'
+import type { Action, Observation } from './decision.ts'
 
 export async function act(
   context: { client: KubeClient; hub: HubClient },

@@ -10,7 +10,7 @@ import {
 import type { EdgeModel } from '#operator/objects.ts'
 import { aNode, SECOND, T0 } from '#operator/testing/builders.ts'
 import { decide } from './decide.ts'
-import type { Observation } from './decide.ts'
+import type { Observation } from './decision.ts'
 import { transitions } from './status.ts'
 
 const V1 = ModelVersion.fromPartial({ version: 1, digest: 'sha256:1', createdUnixMs: T0 })
@@ -138,7 +138,7 @@ describe('decide on an EdgeModel', () => {
       want: 'RollingOut RollingOut',
     },
   ])('$name', ({ state, want }) => {
-    const { status } = decide(aSight(state as Partial<ModelState> | 'silent'))
+    const { status } = decide(aSight(state))
     const ready = status?.conditions?.find((condition) => condition.type === 'Ready')
     expect(`${status?.phase ?? ''} ${ready?.reason ?? ''}`).toBe(want)
   })

@@ -1,30 +1,11 @@
 // What to do about an EdgeModel: a pure function of one observation. The hub admits the file, keeps its versions and
 // hears the agents; this decides what it is told and what people are told.
-import type { EdgeModelStatus } from '#crds/edge-model.ts'
 import { FINALIZER } from '#crds/names.ts'
-import type { ModelPlan, ModelState } from '#federation/wire/generated/tributary.ts'
+import type { ModelPlan } from '#federation/wire/generated/tributary.ts'
 import type { EdgeModel, NodeView } from '#operator/objects.ts'
 import { matches } from '#operator/selector.ts'
+import type { Decision, Observation } from './decision.ts'
 import { statusOf } from './status.ts'
-
-export interface Observation {
-  now: number
-  model: EdgeModel
-  nodes: NodeView[]
-  hub: { kind: 'known'; state: ModelState } | { kind: 'unreachable'; message: string }
-}
-
-export type Action =
-  | { kind: 'addFinalizer' }
-  | { kind: 'removeFinalizer' }
-  | { kind: 'applyModel'; plan: ModelPlan }
-  | { kind: 'deleteModel'; uid: string }
-
-export interface Decision {
-  actions: Action[]
-  status?: EdgeModelStatus
-  requeueAfterMs?: number
-}
 
 /** How soon to look again while something is still to happen; the hub's change stream is usually faster. */
 const LOOK_AGAIN_MS = 15_000

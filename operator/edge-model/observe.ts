@@ -5,7 +5,7 @@ import type { Node } from '#operator/kube/resources.ts'
 import type { ObjectRef } from '#operator/kube/types.ts'
 import type { EdgeModelResource } from '#operator/resources.ts'
 import { nodeView, observedOf } from '#operator/views.ts'
-import type { Observation } from './decide.ts'
+import type { Observation } from './decision.ts'
 
 export interface Sources {
   models: ReadonlyCache<EdgeModelResource>

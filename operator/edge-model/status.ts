@@ -8,7 +8,7 @@ import type { EventFact } from '#operator/events.ts'
 import { conditionEvents } from '#operator/events.ts'
 import { isReady } from '#operator/objects.ts'
 import type { NodeView } from '#operator/objects.ts'
-import type { Observation } from './decide.ts'
+import type { Observation } from './decision.ts'
 
 type Attention = NonNullable<EdgeModelStatus['agents']>[number]
 

@@ -3,7 +3,7 @@
 import { API_VERSION, LABELS } from '#crds/names.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import type { FederatedRound } from '#operator/objects.ts'
-import type { Pod } from '#operator/kube/resources.ts'
+import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube/resources.ts'
 import type { Applied } from '#operator/kube/types.ts'
 import type { TrainingPod } from './decision.ts'
 
@@ -21,31 +21,13 @@ const DATA_FOLDER = '/data'
 const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
-  const separator = pod.dataset.hostPath.lastIndexOf('/')
-  const folder = pod.dataset.hostPath.slice(0, separator) || '/'
-  const file = pod.dataset.hostPath.slice(separator + 1)
+  const { hostPath, labelColumns } = pod.dataset
+  const separator = hostPath.lastIndexOf('/')
+  const dataset = { labelColumns, path: `${DATA_FOLDER}/${hostPath.slice(separator + 1)}` }
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: {
-      name: pod.name,
-      namespace: round.namespace,
-      labels: {
-        [LABELS.managedBy]: 'tributary',
-        [LABELS.component]: 'training',
-        [LABELS.federatedRound]: round.uid,
-      },
-      ownerReferences: [
-        {
-          apiVersion: API_VERSION,
-          kind: 'FederatedRound',
-          name: round.name,
-          uid: round.uid,
-          controller: true,
-          blockOwnerDeletion: false,
-        },
-      ],
-    },
+    metadata: metadataOf(round, pod.name),
     spec: {
       restartPolicy: 'OnFailure',
       serviceAccountName: 'default',
@@ -65,46 +47,61 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
         fsGroup: 65532,
         seccompProfile: { type: 'RuntimeDefault' },
       },
-      containers: [
-        {
-          name: 'train',
-          image: settings.image,
-          imagePullPolicy: settings.imagePullPolicy,
-          args: ['train'],
-          env: environment(
-            round,
-            { labelColumns: pod.dataset.labelColumns, path: `${DATA_FOLDER}/${file}` },
-            settings,
-          ),
-          resources: round.spec.template.resources,
-          terminationMessagePolicy: 'FallbackToLogsOnError',
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ['ALL'] },
-          },
-          volumeMounts: [
-            { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
-            { name: 'data', mountPath: DATA_FOLDER, readOnly: true },
-            { name: 'work', mountPath: WORK_FOLDER },
-          ],
-        },
-      ],
-      volumes: [
-        {
-          name: 'token',
-          projected: {
-            sources: [
-              { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' } },
-            ],
-          },
-        },
-        // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
-        { name: 'data', hostPath: { path: folder, type: 'DirectoryOrCreate' } },
-        { name: 'work', emptyDir: {} },
-      ],
+      containers: [container(round, dataset, settings)],
+      volumes: volumes(hostPath.slice(0, separator) || '/'),
     },
   }
+}
+
+function metadataOf(round: FederatedRound, name: string): Pod['metadata'] {
+  const owner = { apiVersion: API_VERSION, kind: 'FederatedRound', name: round.name, uid: round.uid }
+  return {
+    name,
+    namespace: round.namespace,
+    labels: {
+      [LABELS.managedBy]: 'tributary',
+      [LABELS.component]: 'training',
+      [LABELS.federatedRound]: round.uid,
+    },
+    ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: false }],
+  }
+}
+
+interface Dataset {
+  path: string
+  labelColumns: string[]
+}
+
+function container(round: FederatedRound, dataset: Dataset, settings: PodSettings): Container {
+  return {
+    name: 'train',
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['train'],
+    env: environment(round, dataset, settings),
+    resources: round.spec.template.resources,
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumeMounts: [
+      { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
+      { name: 'data', mountPath: DATA_FOLDER, readOnly: true },
+      { name: 'work', mountPath: WORK_FOLDER },
+    ],
+  }
+}
+
+function volumes(dataFolder: string): Volume[] {
+  const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' }
+  return [
+    { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
+    // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
+    { name: 'data', hostPath: { path: dataFolder, type: 'DirectoryOrCreate' } },
+    { name: 'work', emptyDir: {} },
+  ]
 }
 
 /** An unreachable node is not a failed one: its pod is awaited until the round's deadline and never evicted. */
@@ -114,7 +111,7 @@ const STAY = ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].
   effect: 'NoExecute' as const,
 }))
 
-function onlyOn(node: string) {
+function onlyOn(node: string): object {
   return {
     nodeAffinity: {
       requiredDuringSchedulingIgnoredDuringExecution: {
@@ -124,11 +121,7 @@ function onlyOn(node: string) {
   }
 }
 
-function environment(
-  round: FederatedRound,
-  dataset: { path: string; labelColumns: string[] },
-  settings: PodSettings,
-) {
+function environment(round: FederatedRound, dataset: Dataset, settings: PodSettings): EnvironmentVariable[] {
   return [
     { name: 'TRIBUTARY_HUB_ADDRESS', value: settings.hubAddress },
     { name: 'TRIBUTARY_HUB_CA', value: settings.hubCertificateAuthority },

@@ -38,36 +38,36 @@ export interface HubClientOptions {
   timeoutMs?: number
 }
 
-type Unary<Request, Response> = (
-  request: Request,
+type Callback<Response> = (error: ServiceError | null, response: Response) => void
+
+type Send<Response> = (
   metadata: Metadata,
   options: { deadline: number },
-  callback: (error: ServiceError | null, response: Response) => void,
+  callback: Callback<Response>,
 ) => ClientUnaryCall
 
 export function createControlClient(options: HubClientOptions, now: () => number): HubClient {
   const client = createHubClient(ControlClient, options.endpoint)
   const timeoutMs = options.timeoutMs ?? 10_000
-  const call = <Request, Response>(method: unknown, request: Request): Promise<Response> =>
+  const call = <Response>(send: Send<Response>): Promise<Response> =>
     new Promise((resolve, reject) => {
-      const invoke = method as Unary<Request, Response>
-      invoke.call(client, request, new Metadata(), { deadline: now() + timeoutMs }, (error, response) => {
+      send(new Metadata(), { deadline: now() + timeoutMs }, (error, response) => {
         if (error) reject(new HubError(error))
         else resolve(response)
       })
     })
   return {
-    applyModel: (plan) => call(client.applyModel, plan),
-    getModel: (uid) => call(client.getModel, { uid }),
+    applyModel: (plan) => call((...rest) => client.applyModel(plan, ...rest)),
+    getModel: (uid) => call((...rest) => client.getModel({ uid }, ...rest)),
     deleteModel: async (uid) => {
-      await call(client.deleteModel, { uid })
+      await call((...rest) => client.deleteModel({ uid }, ...rest))
     },
-    applyCampaign: (plan) => call(client.applyCampaign, plan),
-    getCampaign: (uid) => call(client.getCampaign, { uid }),
+    applyCampaign: (plan) => call((...rest) => client.applyCampaign(plan, ...rest)),
+    getCampaign: (uid) => call((...rest) => client.getCampaign({ uid }, ...rest)),
     deleteCampaign: async (uid) => {
-      await call(client.deleteCampaign, { uid })
+      await call((...rest) => client.deleteCampaign({ uid }, ...rest))
     },
-    publishVersion: (request) => call(client.publishVersion, request),
+    publishVersion: (request) => call((...rest) => client.publishVersion(request, ...rest)),
     watch: (onChange, signal) => watchForEver(client, { onChange, signal, options }),
     close: () => {
       client.close()
@@ -97,16 +97,14 @@ async function watchForEver(
   { onChange, signal, options }: WatchContext,
 ): Promise<void> {
   const backoff = new Backoff(options.random)
-  while (!signal.aborted) {
-    const trouble = await watchOnce(
-      client,
-      (change) => {
-        backoff.reset()
-        onChange(change)
-      },
-      signal,
-    )
-    if (signal.aborted) return
+  const heard = (change: Change): void => {
+    backoff.reset()
+    onChange(change)
+  }
+  const over = (): boolean => signal.aborted
+  while (!over()) {
+    const trouble = await watchOnce(client, heard, signal)
+    if (over()) return
     options.onTrouble(trouble)
     await backoff.wait(signal).catch(() => undefined)
   }

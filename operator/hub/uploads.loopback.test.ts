@@ -31,15 +31,18 @@ const token = podToken('a')
 let story: Story
 let update: TestUpdate
 
-beforeEach(async () => {
-  story = await Story.begin({ idleMs: 300 })
+/** A hub with a round that waits for the update of node a. */
+async function begin(idleMs: number): Promise<void> {
+  story = await Story.begin({ idleMs })
   story.test.files.set(MODEL_URI, tinyModel(new Float32Array(PARAMETERS)))
   await story.modelReady()
   await story.applyCampaign()
   const pod = story.participant('a')
   update = await story.updateOf(pod, 'a', someUpdate(1), 5)
   pod.cancel()
-})
+}
+
+beforeEach(async () => begin(300))
 afterEach(async () => story.end())
 
 function someUpdate(seed: number): Buffer {
@@ -275,6 +278,8 @@ describe('an update is refused', () => {
 
 describe('a connection that hangs', () => {
   it('is taken over by the next request for the same update', async () => {
+    await story.end()
+    await begin(10 * 60_000)
     const hanging = await stalledUpload(10_000)
     await until(async () => (await head()).headers[UPLOAD_HEADERS.offset] === '10000')
     expect((await send({}, { from: 10_000 })).status).toBe(201)
