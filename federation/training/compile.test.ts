@@ -93,6 +93,18 @@ describe('a compiled model', () => {
     expect(manifest.label.shape).toEqual([4, 2])
   })
 
+  it('folds a constant that only takes its type from what varies', async () => {
+    const { manifest } = await compiled({
+      nodes: [
+        node('MatMul', ['x', 'w'], 'h'),
+        node('CastLike', ['six', 'h'], 'high'),
+        node('Clip', ['h', 'low', 'high'], 'y'),
+      ],
+      initializers: { w: weight(3, 2), low: floatTensor([0], []), six: int64Tensor([6], []) },
+    })
+    expect(manifest.parameters.map(({ name }) => name)).toEqual(['w'])
+  })
+
   it('takes a model that was exported for one batch size', async () => {
     const { manifest } = await compiled({
       inputs: [x(1, 2, 3)],

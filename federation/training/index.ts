@@ -5,18 +5,18 @@
  *   readModel → compileTraining → LocalTrainer.load → trainEpochs, evaluate → publishModel
  */
 export { assertTrainable, compileTraining, type CompiledModel } from './compile.ts'
-export {
-  Loss,
-  Optimizer,
-  readConfiguration,
-  TrainingConfiguration,
-  type TrainingConfigurationInput,
-} from './configuration.ts'
+export type { Loss, Optimizer, TrainingConfiguration, TrainingConfigurationInput } from './configuration.ts'
 export { ModelError, TrainingDiverged } from './errors.ts'
-export { Label, Metric, Parameter, readManifest, StateTensor, TrainingManifest } from './manifest.ts'
+export {
+  type Label,
+  type Metric,
+  type Parameter,
+  readManifest,
+  type StateTensor,
+  type TrainingManifest,
+} from './manifest.ts'
 export { type Model, type ModelLimits, readModel } from './model.ts'
 export { publishModel } from './publish.ts'
-export { Random } from './random.ts'
 export type {
   EvaluateRequest,
   EvaluateResult,
@@ -26,6 +26,4 @@ export type {
   TrainResult,
 } from './requests.ts'
 export type { Samples } from './samples.ts'
-export { LocalTrainer, metricsOf, type TrainerOptions, type TrainingArtifacts } from './session.ts'
-export { type ModelReport, type ReportedTensor, reportModel } from './report.ts'
-export { SUPPORTED_OPERATORS } from './operators/index.ts'
+export { LocalTrainer, type TrainerOptions, type TrainingArtifacts } from './session.ts'

@@ -146,7 +146,7 @@ function addSums(
 }
 
 /** The metrics that follow from sums; sums of several evaluations may be added before. */
-export function metricsOf(sums: EvaluationSums): Partial<Record<Metric, number>> {
+function metricsOf(sums: EvaluationSums): Partial<Record<Metric, number>> {
   const { loss, weight, correct, absoluteError, squaredError } = sums
   return {
     loss: loss / weight,

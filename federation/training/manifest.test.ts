@@ -1,0 +1,44 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+
+import { compileTraining } from './compile.ts'
+import { readManifest, type TrainingManifest } from './manifest.ts'
+import { readModel } from './model.ts'
+import { MLP, modelBytes } from './testdata/models.ts'
+
+describe('a manifest', () => {
+  let manifest: TrainingManifest
+
+  beforeAll(async () => {
+    const compiled = await compileTraining(readModel(modelBytes(MLP)), {
+      loss: { type: 'MeanSquaredError' },
+      optimizer: { type: 'SGD' },
+      batchSize: 4,
+    })
+    manifest = compiled.manifest
+  })
+
+  it('is read as it was written', () => {
+    expect(readManifest(JSON.parse(JSON.stringify(manifest)))).toEqual(manifest)
+  })
+
+  it('is refused when its parameters do not follow one another', () => {
+    const parameters = manifest.parameters.map((parameter, index) =>
+      index === 1 ? { ...parameter, offset: 13 } : parameter,
+    )
+    expect(() => readManifest({ ...manifest, parameters })).toThrow(/parameter b1 has offset 13, expected 12/)
+  })
+
+  it('is refused when its parameters are not as many as it says', () => {
+    expect(() => readManifest({ ...manifest, parameterCount: 27 })).toThrow(
+      /parameterCount is 27, its parameters have 26 elements/,
+    )
+  })
+
+  it.each([
+    { change: { version: 2 }, want: /version/ },
+    { change: { parameters: [] }, want: /parameters/ },
+    { change: { unknown: 1 }, want: /unknown/ },
+  ])('is refused with $change', ({ change, want }) => {
+    expect(() => readManifest({ ...manifest, ...change })).toThrow(want)
+  })
+})
