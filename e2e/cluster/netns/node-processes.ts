@@ -14,16 +14,16 @@ import { containerdSocket } from './node-config.ts'
 type Role = 'keeper' | 'containerd' | 'kubelet' | 'kube-proxy'
 
 // `sh -c <script> keeper <state folder> <private root> <folders…>`, in a fresh mount namespace. What it mounts is seen
-// by the node's processes only and goes with the last of them. Where the checkout itself lies below one of the
-// replaced folders, its state stays visible at its place.
+// by the node's processes only and goes with the last of them. The checkout may itself lie below a folder that is
+// replaced: its parts are held open and mounted from there, and its state stays visible at its place.
 const keeperScript = `
 set -e
-exec 9<"$1"
-state="$1" root="$2"; shift 2
+exec 8<"$2" 9<"$1"
+state="$1"; shift 2
 mount --make-rshared /
-for folder; do mount --bind "$root$folder" "$folder"; done
-if [ ! -e "$state/bin" ]; then mkdir -p "$state"; mount --rbind /proc/self/fd/9 "$state"; fi
-exec 9<&-
+for folder; do mount --no-canonicalize --bind "/proc/self/fd/8$folder" "$folder"; done
+if [ ! -e "$state/bin" ]; then mkdir -p "$state"; mount --no-canonicalize --rbind /proc/self/fd/9 "$state"; fi
+exec 8<&- 9<&-
 exec sleep infinity
 `
 
