@@ -36,8 +36,7 @@ const program = new Command('demo')
     const cluster = await clusterUp(progress)
     await productUp(cluster, progress)
     const test = await bringExample(cluster, flags.example, Number(flags.seed), progress)
-    const status = await watchCampaign(cluster, flags.example)
-    showRounds(status)
+    showRounds(await watchCampaign(cluster, flags.example))
     await showServing(cluster, flags.example, test)
     await showWhatItIsWorth(flags.example, Number(flags.seed))
     say(
@@ -69,25 +68,30 @@ async function bringExample(
   return test
 }
 
-/** Prints a line as `kubectl get fr -w` would, whenever one of its columns changes. */
-async function watchCampaign(cluster: Cluster, example: ExampleName): Promise<FederatedRoundStatus> {
+/**
+ * Prints a line as `kubectl get fr -w` would, whenever one of its columns changes. Returns the accuracy of each round:
+ * collected on the way, because a status keeps the last rounds only.
+ */
+async function watchCampaign(cluster: Cluster, example: ExampleName): Promise<number[]> {
   say(`\n$ kubectl get federatedrounds --namespace=${example} --watch`)
   say(columns(['NAME', 'PHASE', 'ROUND', 'UPDATES', 'METRIC', 'MODEL']))
+  const accuracies: number[] = []
   let last = ''
-  const round = await waitForCompletion(
-    cluster,
-    { namespace: example, name: example },
-    CAMPAIGN_LIMIT_MS,
-    (status) => {
-      const { phase = '', roundProgress = '', updatesProgress = '', metric = '', modelVersion = '' } = status
-      const line = columns([example, phase, roundProgress, updatesProgress, metric, modelVersion])
-      const trouble = (status.participants ?? []).map(({ node, reason }) => `  ${node}: ${reason}`).join('')
-      if (line + trouble !== last) say(line + trouble)
-      last = line + trouble
-    },
-  )
-  if (!round.status) throw new Error('the campaign completed without a status')
-  return round.status
+  const ref = { namespace: example, name: example }
+  await waitForCompletion(cluster, ref, CAMPAIGN_LIMIT_MS, (status) => {
+    for (const { round, metrics } of status.history ?? [])
+      accuracies[round - 1] = metrics['accuracy'] ?? Number.NaN
+    const line = watchLine(example, status)
+    if (line !== last) say(line)
+    last = line
+  })
+  return accuracies
+}
+
+function watchLine(name: string, status: FederatedRoundStatus): string {
+  const { phase = '', roundProgress = '', updatesProgress = '', metric = '', modelVersion = '' } = status
+  const trouble = (status.participants ?? []).map(({ node, reason }) => `  ${node}: ${reason}`)
+  return columns([name, phase, roundProgress, updatesProgress, metric, modelVersion]) + trouble.join('')
 }
 
 function columns(cells: string[]): string {
@@ -97,12 +101,10 @@ function columns(cells: string[]): string {
     .trimEnd()
 }
 
-function showRounds(status: FederatedRoundStatus): void {
-  const rounds = (status.history ?? []).toReversed()
-  const values = rounds.map((round) => round.metrics['accuracy'] ?? Number.NaN)
-  say(`\nFederated evaluation on what each node held out (the last ${rounds.length} rounds):\n`)
-  say(table([{ name: 'accuracy', values }]))
-  say(`\n${plot([{ name: 'accuracy', values }])}`)
+function showRounds(values: number[]): void {
+  const series = [{ name: 'accuracy', values }]
+  say('\nFederated evaluation, on what each node held out, after each round:\n')
+  say(`${table(series)}\n\n${plot(series)}`)
 }
 
 async function showServing(cluster: Cluster, example: ExampleName, test: LabelledSample[]): Promise<void> {
