@@ -97,6 +97,35 @@ describe('the objects of the chart', () => {
   })
 })
 
+describe('the notes after an installation', () => {
+  const notes = async (values: object): Promise<string> => {
+    const said = await helm(['install', 'tributary', CHART, '--dry-run=client', ...onCluster()], values)
+    return said.slice(said.indexOf('NOTES:'))
+  }
+
+  it('say where the hub is reached, what Pod Security must allow, and how to uninstall', async () => {
+    const said = await notes(VALUES)
+    expect(said).toContain(`Edge nodes reach the hub at ${ADDRESS} (outbound only).`)
+    expect(said).toContain('It must lead to port 30843 of any node')
+    expect(said).toContain('pod-security.kubernetes.io/enforce=privileged')
+    expect(said).toContain('delete persistentvolumeclaim data-tributary-hub-0')
+    expect(said).not.toContain('WARNING')
+  })
+
+  it('leave out what the values leave out, and warn of data that go with a pod', async () => {
+    const values = {
+      agent: { enabled: false },
+      crds: { keep: false },
+      hub: { persistence: { type: 'EmptyDir' } },
+    }
+    const said = await notes(values)
+    expect(said).toContain('WARNING: hub.persistence.type is EmptyDir.')
+    for (const absent of ['persistentvolumeclaim', 'customresourcedefinition', 'enforce=privileged']) {
+      expect(said).not.toContain(absent)
+    }
+  })
+})
+
 describe('an installed chart', () => {
   beforeAll(async () => {
     await install()
