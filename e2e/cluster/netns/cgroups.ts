@@ -14,7 +14,7 @@ interface Hierarchy {
 }
 
 export async function ensureNodeCgroup(cgroup: string): Promise<void> {
-  for (const hierarchy of await hierarchies()) {
+  for (const hierarchy of hierarchiesInUse(await hierarchies())) {
     let folder = hierarchy.folder
     for (const part of [...cgroup.split('/').filter((name) => name !== ''), systemGroup]) {
       if (hierarchy.version === 2) await passControllersOn(folder)
@@ -28,8 +28,9 @@ export async function ensureNodeCgroup(cgroup: string): Promise<void> {
 
 /** Files to which a process writes its pid to become one of the node's. */
 export async function systemProcsFiles(cgroup: string): Promise<string[]> {
-  const all = await hierarchies()
-  const marking = all.filter((one) => one.version === 2 || one.controllers.includes('pids'))
+  const marking = hierarchiesInUse(await hierarchies()).filter(
+    (one) => one.version === 2 || one.controllers.includes('pids'),
+  )
   return marking.map((one) => path.join(one.folder, cgroup, systemGroup, 'cgroup.procs'))
 }
 
@@ -79,20 +80,21 @@ async function hierarchies(): Promise<Hierarchy[]> {
   return parseHierarchies(await readFile('/proc/self/mountinfo', 'utf8'))
 }
 
-/**
- * The control group hierarchies in /proc/self/mountinfo. On a machine with both versions the containers use
- * version 1, so version 2 counts only where it is alone.
- */
+/** Every control group hierarchy in /proc/self/mountinfo. */
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
-  const mounts = mountinfo.split('\n').flatMap((line): Hierarchy[] => {
+  return mountinfo.split('\n').flatMap((line): Hierarchy[] => {
     const [before = '', after = ''] = line.split(' - ')
     const folder = before.split(' ')[4]
     const [type, , options = ''] = after.split(' ')
     if (folder === undefined || (type !== 'cgroup' && type !== 'cgroup2')) return []
     return [{ folder, version: type === 'cgroup' ? 1 : 2, controllers: options.split(',') }]
   })
-  const first = mounts.filter((mount) => mount.version === 1)
-  return first.length > 0 ? first : mounts
+}
+
+/** On a machine with both versions containers use the first; the runtime leaves groups in the second all the same. */
+export function hierarchiesInUse(all: readonly Hierarchy[]): readonly Hierarchy[] {
+  const first = all.filter((hierarchy) => hierarchy.version === 1)
+  return first.length > 0 ? first : all
 }
 
 /** The group itself first, then what is below it, parents before children. */
