@@ -1,6 +1,7 @@
 // The HTTP half of the hub's port: finds the route, and turns every error into application/problem+json.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
+import { MAXIMUM_CHUNK_BYTES } from '#federation/wire/names.ts'
 import { HubError, toHubError } from './errors.ts'
 
 export interface Exchange {
@@ -61,13 +62,29 @@ export function sendProblem({ request, response }: Exchange, error: HubError): v
     response.destroy()
     return
   }
-  // The rest of the body is read and dropped (it is bounded), else the client may never see the answer.
-  request.resume()
+  const draining = drain(request, response)
   const status = error.httpStatus
   const body = JSON.stringify({ title: error.reason, detail: error.message, status })
   const challenge = status === 401 ? { 'www-authenticate': 'Bearer' } : {}
-  response.writeHead(status, { ...error.headers, ...challenge, 'content-type': 'application/problem+json' })
+  response.writeHead(status, {
+    ...error.headers,
+    ...challenge,
+    ...(!draining && { connection: 'close' }),
+    'content-type': 'application/problem+json',
+  })
   response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+/**
+ * Reads and drops the rest of a body, else a client that is still sending may never see the answer. A body without an
+ * end in sight is cut off instead.
+ */
+function drain(request: IncomingMessage, response: ServerResponse): boolean {
+  const { 'content-length': length = '0', 'transfer-encoding': encoding } = request.headers
+  const isBounded = encoding === undefined && Number(length) <= MAXIMUM_CHUNK_BYTES
+  if (isBounded) request.resume()
+  else response.once('finish', () => request.destroy())
+  return isBounded
 }
 
 export function requireMethod({ request }: Exchange, allowed: readonly string[]): string {

@@ -107,6 +107,7 @@ class Hub {
       host,
       port,
       keepaliveMs: keepaliveMs ?? DEFAULT_KEEPALIVE_MS,
+      idleMs: this.#options.idleMs ?? DEFAULT_IDLE_MS,
       services: this.#services(),
       onRequest: httpListener(this.#routes(), logger),
       onConnectionError: (error) => logger.debug({ err: error }, 'connection failed'),

@@ -18,6 +18,8 @@ export interface MuxOptions {
   }[]
   readonly onRequest: RequestListener
   readonly keepaliveMs: number
+  /** How long an HTTP connection may take to say what it wants. */
+  readonly idleMs: number
   readonly onConnectionError: (error: Error) => void
 }
 
@@ -37,7 +39,7 @@ const DRAIN_MS = 1_000
 export async function startMuxServer(options: MuxOptions): Promise<MuxServer> {
   const grpc = grpcServer(options)
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure())
-  const http = httpServer(options.onRequest)
+  const http = httpServer(options)
   const sockets = new Set<Socket>()
   const tls = createTlsServer({
     key: options.key,
@@ -91,17 +93,22 @@ function grpcServer(options: MuxOptions): GrpcServer {
   return server
 }
 
-function httpServer(onRequest: RequestListener): HttpServer {
-  return createHttpServer(
+function httpServer(options: MuxOptions): HttpServer {
+  const server = createHttpServer(
     {
       maxHeaderSize: MAXIMUM_HEADER_BYTES,
-      headersTimeout: 10_000,
+      headersTimeout: options.idleMs,
+      connectionsCheckingInterval: options.idleMs,
       keepAliveTimeout: 60_000,
       // A slow link may take long for a body; what ends a request is standing still (uploads.ts, blob-server.ts).
       requestTimeout: 0,
     },
-    onRequest,
+    options.onRequest,
   )
+  // node:http begins to look after the time limits of its connections when it listens. This one never does: its
+  // connections come from the TLS server.
+  server.emit('listening')
+  return server
 }
 
 async function listen(server: TlsServer, { host, port }: MuxOptions): Promise<number> {

@@ -1,5 +1,5 @@
 // Uploads byte by byte over real TLS: what is taken, resumed, acknowledged again and refused.
-import { appendFile } from 'node:fs/promises'
+import { appendFile, mkdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -73,8 +73,7 @@ function problem(answer: Answer): { title: string; detail: string; status: numbe
   return shown
 }
 
-/** Opens an upload and sends only a part of the body that its headers promise. */
-async function stalledUpload(sent: number): Promise<TLSSocket> {
+async function openSocket(): Promise<TLSSocket> {
   const { port, authority } = story.endpoint
   const socket = connect({
     port,
@@ -85,6 +84,12 @@ async function stalledUpload(sent: number): Promise<TLSSocket> {
   })
   socket.on('error', () => undefined)
   await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
+  return socket
+}
+
+/** Opens an upload and sends only a part of the body that its headers promise. */
+async function stalledUpload(sent: number): Promise<TLSSocket> {
+  const socket = await openSocket()
   const headers = {
     ...uploadHeaders(update),
     authorization: `Bearer ${token}`,
@@ -258,8 +263,18 @@ describe('an update is refused', () => {
     const path = updatePath(update.campaign, update.round, 'a')
     const headers = { ...uploadHeaders(update), 'transfer-encoding': 'chunked' }
     const body = Buffer.concat([update.bytes, floats(1)])
-    await http(story.endpoint, { method: 'PATCH', path, token, headers }, body).catch(() => undefined)
+    const answer = await http(story.endpoint, { method: 'PATCH', path, token, headers }, body)
+    expect(answer.status).toBe(413)
     expect((await story.campaign()).current).toMatchObject({ received: 0 })
+  })
+
+  it('when the volume is full, and the client is told so', async () => {
+    const folder = join(story.test.directory, 'campaigns', CAMPAIGN, 'rounds/1/updates/a')
+    await mkdir(folder, { recursive: true })
+    await symlink('/dev/full', join(folder, `${sha256(update.bytes).slice(7)}.f32`))
+    const answer = await send()
+    expect(answer.status).toBe(507)
+    expect(problem(answer).title).toBe('DiskFull')
   })
 
   it('when the round is over: late', async () => {
@@ -290,6 +305,18 @@ describe('a connection that hangs', () => {
     const hanging = await stalledUpload(10_000)
     await new Promise<void>((resolve) => hanging.once('close', () => resolve()))
     expect((await head()).headers).toMatchObject({ [UPLOAD_HEADERS.offset]: '10000' })
+  })
+})
+
+describe('a connection that never says what it wants', () => {
+  it.each([
+    { name: 'nothing', sent: '' },
+    { name: 'half a header', sent: 'GET / HTTP/1.1\r\nhost: hub\r\n' },
+  ])('is ended after $name', async ({ sent }) => {
+    const socket = await openSocket()
+    socket.write(sent)
+    socket.resume()
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()))
   })
 })
 

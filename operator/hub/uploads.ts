@@ -95,7 +95,7 @@ export class Uploads {
     const key = `${target.campaign.uid}/${target.round.number}/${target.participant}`
     return this.#takeover.run(
       key,
-      () => exchange.request.destroy(),
+      () => exchange.request.destroy(new Error('a newer request has taken over')),
       async () => {
         if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
         const offset = await this.#spool(exchange, target, announcement)
@@ -135,7 +135,9 @@ export class Uploads {
     )
     let position = announcement.offset
     try {
-      for await (const piece of request as AsyncIterable<Buffer>) {
+      // Leaving the loop must not destroy the request: the client is still to be told why.
+      const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+      for await (const piece of pieces) {
         idle.touch()
         if (position - announcement.offset + piece.byteLength > room) throw tooLarge(room)
         await writeFully(file, piece, position)
@@ -144,7 +146,7 @@ export class Uploads {
       }
       return position
     } catch (error) {
-      if (error instanceof HubError || !request.destroyed) throw error
+      if (!request.errored) throw error
       throw new HubError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
     } finally {
       idle.stop()
