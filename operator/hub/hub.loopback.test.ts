@@ -166,7 +166,7 @@ describe('a campaign', () => {
     await call(remove, { uid: CAMPAIGN }, operatorToken)
   })
 
-  it('is told to the operator when it changes', async () => {
+  it('is told to the operator when it changes, and only then', async () => {
     const changes: Change[] = []
     const watch = story.clients.control.watch({}, bearer(operatorToken))
     watch.on('data', (change: Change) => changes.push(change))
@@ -175,6 +175,13 @@ describe('a campaign', () => {
     await until(() => changes.some(({ kind, uid }) => kind === Change_Kind.MODEL && uid === MODEL))
     await story.applyCampaign()
     await until(() => changes.some(({ kind, uid }) => kind === Change_Kind.CAMPAIGN && uid === CAMPAIGN))
+    await until(async () => (await story.campaign()).current !== undefined)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    const toldSoFar = changes.length
+    await story.applyCampaign()
+    await story.applyModel()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    expect(changes).toHaveLength(toldSoFar)
     watch.cancel()
     const late: Change[] = []
     const second = story.clients.control.watch({}, bearer(operatorToken))

@@ -111,15 +111,17 @@ export class Campaign {
   }
 
   async applyPlan(plan: CheckedCampaignPlan, nowMs: number): Promise<void> {
-    await this.locked(async () => {
+    const isNew = await this.locked(async () => {
       this.#refuseChangesOfIdentity(plan)
-      if (JSON.stringify(plan) === JSON.stringify(this.plan)) return
+      if (JSON.stringify(plan) === JSON.stringify(this.plan)) return false
       await writeRecord(join(this.directory, 'plan.json'), plan)
       this.#plan = plan
       this.#podByNode = podByNode(plan)
       await this.#pauseOrResume(nowMs)
+      return true
     })
-    this.changed()
+    // The operator applies a plan whenever it is told of a change: telling it of none keeps the two from going in circles.
+    if (isNew) this.changed()
   }
 
   async saveStart(record: StartRecord): Promise<void> {
