@@ -156,6 +156,18 @@ describe('a wanted model', () => {
     expect(await answer()).toBe(1)
   })
 
+  const later = { created: '2026-01-02T00:00:00.000Z' }
+
+  it.each([
+    { name: 'a lower number', version: 1 },
+    { name: 'the same number', version: 5 },
+  ])('may begin again with $name after its EdgeModel was made anew', async ({ version }) => {
+    await install(offer({ version: 5 }))
+    expect(await install(offer({ version, model: scalingModel(7), signed: later }))).toBe(true)
+    expect(await answer()).toBe(7)
+    expect(await answer(await start())).toBe(7)
+  })
+
   it('is one of several, in several namespaces', async () => {
     await install(offer(), offer({ namespace: 'harbour', version: 5 }))
     expect([await answer(), await answer(context, { namespace: 'harbour', name: 'traffic' })]).toEqual([1, 5])

@@ -138,11 +138,10 @@ async function install(
   signal: AbortSignal,
 ): Promise<Serving | undefined> {
   const { catalogue, store, keys } = context
-  refuseRollback(catalogue.serving(model), model)
   const manifestFile = await fetch(context, model.manifest, MAXIMUM_ENVELOPE_BYTES, signal)
   const envelope = await readBounded(manifestFile, MAXIMUM_ENVELOPE_BYTES)
   const manifest = checkManifest(envelope, model, keys)
-  refuseConflict(catalogue.serving(model), manifest)
+  refuseStepBack(catalogue.serving(model)?.manifest, manifest)
   const modelFile = await fetch(context, manifest.model, MAXIMUM_BLOB_BYTES, signal)
   const verified = checkModel(manifest, await readBounded(modelFile, manifest.model.size))
   const serving = await loaded(context, verified, envelope)
@@ -193,17 +192,20 @@ function isSame(serving: Serving, model: WantedModel): boolean {
   return serving.manifest.version === model.version && serving.manifestDigest === model.manifest.digest
 }
 
-function refuseRollback(serving: Serving | undefined, model: ModelIdentity): void {
-  if (!serving || model.version >= serving.manifest.version) return
-  const versions = `version ${model.version} is wanted, version ${serving.manifest.version} is loaded`
-  throw new ModelRefused('VersionRollback', `${versions}; an agent does not go back`)
-}
-
-function refuseConflict(serving: Serving | undefined, manifest: ModelVersionManifest): void {
-  if (serving?.manifest.version !== manifest.version) return
-  if (serving.manifest.model.digest === manifest.model.digest) return
-  const digests = `${serving.manifest.model.digest}, and the manifest signs ${manifest.model.digest}`
-  throw new ModelRefused('VersionConflict', `version ${manifest.version} is loaded with digest ${digests}`)
+/**
+ * Versions of a model only go up and never change. An EdgeModel that was deleted and made again, while this node was out
+ * of reach, starts again at version 1: its versions were signed later than the ones it replaces, and so are taken.
+ */
+function refuseStepBack(loaded: ModelVersionManifest | undefined, wanted: ModelVersionManifest): void {
+  if (!loaded || wanted.version > loaded.version || Date.parse(wanted.created) > Date.parse(loaded.created))
+    return
+  if (wanted.version < loaded.version) {
+    const versions = `version ${wanted.version} is wanted, version ${loaded.version} is loaded and was made later`
+    throw new ModelRefused('VersionRollback', versions)
+  }
+  if (wanted.model.digest === loaded.model.digest) return
+  const digests = `digest ${loaded.model.digest}, and the manifest signs ${wanted.model.digest}`
+  throw new ModelRefused('VersionConflict', `version ${wanted.version} is loaded with ${digests}`)
 }
 
 /** What was downloaded and is installed now, or is wanted no more. */

@@ -4,7 +4,7 @@ export const REFUSAL_REASONS = {
   DownloadFailed: 'The manifest or the model could not be fetched from the hub; it is tried again.',
   ManifestUntrusted: 'The manifest is malformed or no trusted key signed it.',
   ManifestMismatch: 'The manifest is signed, but for another namespace, name or version.',
-  VersionRollback: 'The version is lower than the one that is loaded.',
+  VersionRollback: 'The version is lower than the one that is loaded, and was not made later.',
   VersionConflict: 'The version is loaded already, with other bytes; versions are immutable.',
   DigestMismatch: "The model's bytes do not have the digest that the manifest signs.",
   ModelUnusable: 'ONNX Runtime does not load the model, or it fails on zeros.',
