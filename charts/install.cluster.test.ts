@@ -116,7 +116,7 @@ describe('the notes after an installation', () => {
     const values = {
       agent: { enabled: false },
       crds: { keep: false },
-      hub: { persistence: { type: 'EmptyDir' } },
+      hub: { address: ADDRESS, persistence: { type: 'EmptyDir' } },
     }
     const said = await notes(values)
     expect(said).toContain('WARNING: hub.persistence.type is EmptyDir.')
