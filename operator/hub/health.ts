@@ -11,7 +11,7 @@ export interface HealthServer {
 export async function startHealthServer(
   registry: Registry,
   isReady: () => boolean,
-  address: { host: string; port: number },
+  address: { host: string | undefined; port: number },
 ): Promise<HealthServer> {
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 }, (request, response) => {
     answer(request.url ?? '', registry, isReady).then(
@@ -21,7 +21,7 @@ export async function startHealthServer(
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(address.port, address.host, resolve)
+    server.listen(address, resolve)
   })
   return { port: (server.address() as AddressInfo).port, close: async () => closeServer(server) }
 }

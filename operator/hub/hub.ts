@@ -27,12 +27,11 @@ import {
 
 const DEFAULT_KEEPALIVE_MS = 14_000
 const DEFAULT_IDLE_MS = 30_000
-const ALL_ADDRESSES = '::'
 
 export async function runHub(options: HubOptions): Promise<RunningHub> {
   const hub = await Hub.open(options)
   let ready = false
-  const host = options.host ?? ALL_ADDRESSES
+  const { host } = options
   const health = await startHealthServer(options.registry, () => ready, { host, port: options.healthPort })
   const server = await hub.listen(host)
   ready = true
@@ -100,7 +99,7 @@ class Hub {
     )
   }
 
-  async listen(host: string): Promise<MuxServer> {
+  async listen(host: string | undefined): Promise<MuxServer> {
     const { tls, port, keepaliveMs, logger } = this.#options
     return startMuxServer({
       ...tls,

@@ -10,7 +10,8 @@ import { MAXIMUM_MESSAGE_BYTES } from '#federation/wire/names.ts'
 export interface MuxOptions {
   readonly key: string
   readonly certificate: string
-  readonly host: string
+  /** Undefined: all addresses, of both families where the machine has both. */
+  readonly host: string | undefined
   readonly port: number
   readonly services: readonly {
     definition: Parameters<GrpcServer['addService']>[0]
@@ -114,7 +115,7 @@ function httpServer(options: MuxOptions): HttpServer {
 async function listen(server: TlsServer, { host, port }: MuxOptions): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    server.listen({ port, host }, () => {
       server.off('error', reject)
       resolve()
     })
