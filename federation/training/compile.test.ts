@@ -310,6 +310,38 @@ describe('the loss', () => {
     await expect(compiled(ending(op), { loss: { type: loss } })).rejects.toThrow(want)
   })
 
+  it('SoftmaxCrossEntropy needs a Softmax over the classes', async () => {
+    const parts = { ...MLP, nodes: [...MLP.nodes.slice(0, 2), node('Gemm', ['r', 'w2', 'b2'], 'z')] }
+    const ended = { ...parts, nodes: [...parts.nodes, node('Softmax', ['z'], 'y', { axis: int(0) })] }
+    await expect(compiled(ended, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(
+      /Softmax "y" \(output "y"\): its axis is 0; loss SoftmaxCrossEntropy needs the last one, -1/,
+    )
+  })
+
+  it('takes off the last activation only, also through a change of shape', async () => {
+    const parts: ModelParts = {
+      ...MLP,
+      nodes: [
+        ...MLP.nodes.slice(0, 2),
+        node('Gemm', ['r', 'w2', 'b2'], 'z'),
+        node('Sigmoid', ['z'], 's'),
+        node('Reshape', ['s', 'target'], 'y'),
+      ],
+      initializers: { ...MLP.initializers, target: int64Tensor([-1, 2]) },
+    }
+    const operators = async (given: ModelParts): Promise<string[]> => {
+      const { evaluation } = await compiled(given, { loss: { type: 'BinaryCrossEntropy' } })
+      return readModel(evaluation).nodes.map(({ op }) => op)
+    }
+    expect(await operators(parts)).not.toContain('Sigmoid')
+    const reused = [
+      ...parts.nodes.slice(0, -1),
+      node('Mul', ['s', 's'], 'square'),
+      node('Reshape', ['square', 'target'], 'y'),
+    ]
+    expect(await operators({ ...parts, nodes: reused })).toContain('Sigmoid')
+  })
+
   it('SoftmaxCrossEntropy needs classes', async () => {
     const parts = { ...MLP, initializers: { ...MLP.initializers, w2: weight(4, 1), b2: weight(1) } }
     await expect(compiled(parts, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(

@@ -41,24 +41,15 @@ export function withLogits(prepared: Prepared, loss: Loss): Prepared {
   return { ...prepared, nodes: prepared.nodes.map((node) => (node === last ? identity : node)) }
 }
 
-/** The node that makes the output, seen through nodes that only pass it on; each used by nothing else. */
+/**
+ * The node that makes the output, seen through nodes that only pass it on. All other nodes come before it: nodes
+ * that the output does not depend on have been left out.
+ */
 function finalActivation({ nodes, output }: Prepared, passing: readonly string[]): Node | undefined {
   const makers = new Map(nodes.map((node) => [node.outputs[0], node]))
-  const uses = countUses(nodes)
-  let name = output
-  for (;;) {
-    const node = makers.get(name)
-    const allowed = name === output ? 0 : 1
-    if (!node || (uses.get(name) ?? 0) > allowed) return undefined
-    if (!passing.includes(node.op)) return node
-    name = node.inputs[0] ?? ''
-  }
-}
-
-function countUses(nodes: readonly Node[]): Map<string, number> {
-  const uses = new Map<string, number>()
-  for (const name of nodes.flatMap(({ inputs }) => inputs)) uses.set(name, (uses.get(name) ?? 0) + 1)
-  return uses
+  let node = makers.get(output)
+  while (node && passing.includes(node.op)) node = makers.get(node.inputs[0])
+  return node
 }
 
 /** Classes are the second and last of two dimensions. */
