@@ -3,7 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { Cluster } from '#e2e/cluster/cluster.ts'
 import type { Progress } from '#e2e/cluster/progress.ts'
-import { chooseProvider } from '#e2e/cluster/providers.ts'
+import { attachCluster, chooseProvider } from '#e2e/cluster/providers.ts'
 import { defaultTopology } from '#e2e/cluster/topology.ts'
 import { buildImages, imageArchive } from '#e2e/images/build.ts'
 import { images } from '#e2e/images/bundle.ts'
@@ -19,9 +19,21 @@ const IMAGE_TAG = 'dev'
 export async function clusterUp(progress: Progress): Promise<Cluster> {
   const provider = await chooseProvider()
   progress.note(`cluster "${CLUSTER}" by ${provider.name}`)
+  return provider.up({ ...settings(progress), topology: defaultTopology })
+}
+
+/** True when the cluster is up already. */
+export async function clusterIsUp(): Promise<boolean> {
+  return (await attachCluster(CLUSTER)) !== undefined
+}
+
+export async function clusterDown(progress: Progress): Promise<void> {
+  await (await chooseProvider()).down(settings(progress))
+}
+
+function settings(progress: Progress): { name: string; progress: Progress; toolCacheFolder: string } {
   const cacheHome = process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache')
-  const toolCacheFolder = path.join(cacheHome, 'tributary', 'bin')
-  return provider.up({ name: CLUSTER, topology: defaultTopology, progress, toolCacheFolder })
+  return { name: CLUSTER, progress, toolCacheFolder: path.join(cacheHome, 'tributary', 'bin') }
 }
 
 /** Builds both images, brings them onto every node and installs the chart. */
