@@ -1,7 +1,9 @@
 // The main job on one machine, without Kubernetes: the real hub, three real training pods and a real agent over TLS. The
 // merged parameters must equal, bit for bit, what this test computes by itself from the same rows.
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -61,7 +63,7 @@ let running: Promise<unknown>[]
 
 beforeEach(async () => {
   const compiler = startModelCompiler()
-  hub = await startTestHub({ compiler })
+  hub = await startTestHub({ compiler, port: await freePort() })
   hub.files.set(MODEL_URI, modelFile)
   clients = clientsOf({ port: hub.hub.port, authority: hub.authority })
   folder = await mkdtemp(join(tmpdir(), 'campaign-'))
@@ -105,7 +107,7 @@ function hubAs(token: string) {
   return { host: '127.0.0.1', port: hub.hub.port, authority: hub.authority, readToken: async () => token }
 }
 
-async function startPod(node: string): Promise<string> {
+async function startPod(node: string, signal: AbortSignal = stop.signal): Promise<string> {
   const path = join(folder, `${node}.csv`)
   await writeFile(path, csvOf(rowsOf(node)))
   const pod = runTraining({
@@ -119,7 +121,7 @@ async function startPod(node: string): Promise<string> {
     softwareVersion: 'test',
     log: log.child({ node }),
     random: Math.random,
-    signal: stop.signal,
+    signal,
   })
   running.push(pod)
   return await pod
@@ -248,7 +250,46 @@ describe('a campaign on one machine', () => {
     await apply(planOf(ROUNDS, { finished: true, finishedReason: 'Completed' }))
     expect(await Promise.all(pods)).toEqual(['Completed', 'Completed', 'Completed'])
   })
+
+  it('gives the same bits when the hub and a pod are stopped in the middle of every round', async () => {
+    await admitModel()
+    await apply(planOf(1, { round: undefined }))
+    const steady = NODES.slice(1).map(async (node) => await startPod(node))
+    const compiled = await compileByHand()
+    let parameters: Float32Array = new Float32Array(compiled.initialParameters.slice().buffer)
+    for (let round = 1; round <= ROUNDS; round++) {
+      const killed = new AbortController()
+      const first = startPod(NODES[0], killed.signal)
+      await apply(planOf(round))
+      await expect
+        .poll(async () => (await campaign()).current?.received, { timeout: 30_000 })
+        .toBeGreaterThan(0)
+      killed.abort(new Error('the pod is stopped'))
+      await expect(first).rejects.toThrow('the pod is stopped')
+      await hub.restart()
+      const again = new AbortController()
+      const second = startPod(NODES[0], again.signal)
+      const { current } = await finishRound(round)
+      parameters = await roundByHand(compiled, parameters, round)
+      expect(current?.parametersDigest).toBe(digestOf(new Uint8Array(parameters.buffer)))
+      expect(current?.received).toBe(NODES.length)
+      again.abort(new Error('stopped'))
+      await expect(second).rejects.toThrow('stopped')
+    }
+    await apply(planOf(ROUNDS, { finished: true, finishedReason: 'Completed' }))
+    expect(await Promise.all(steady)).toEqual(['Completed', 'Completed'])
+  }, 180_000)
 })
+
+/** A port for a hub that comes back under the same address. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
 
 /** Starts an agent and asks it once the hub knows that it has loaded this model. */
 async function askAgent(digest: string): Promise<unknown> {
