@@ -147,6 +147,7 @@ describe('a campaign', () => {
     if (!training) throw new Error('unreachable')
     await story.applyCampaign({ training: { ...training, loss: 'Impossible' } })
     await until(async () => (await story.campaign()).failureReason !== '')
+    await story.restart()
     expect(await story.campaign()).toMatchObject({
       failureReason: 'TrainingNotPossible',
       failureMessage: 'this loss is impossible',
@@ -244,6 +245,29 @@ describe('a model', () => {
     expect(await story.model()).toMatchObject({ parameterCount: 1, versions: [{ version: 1 }] })
   })
 
+  it('is gone with all its bytes when it is deleted', async () => {
+    await story.modelReady()
+    const [version] = (await story.model()).versions
+    const { stream, desired } = followAs('a')
+    await until(() => desired.at(-1)?.models.length === 1)
+    const remove = story.clients.control.deleteModel.bind(story.clients.control)
+    await call(remove, { uid: MODEL }, operatorToken)
+    expect((await story.model()).phase).toBe(ModelState_Phase.UNKNOWN)
+    expect((await story.blob(version?.digest ?? '')).status).toBe(404)
+    await until(() => desired.at(-1)?.models.length === 0)
+    stream.cancel()
+  })
+
+  it('is for the nodes that should serve it only', async () => {
+    await story.modelReady()
+    const { stream, desired } = followAs('elsewhere')
+    await until(() => desired.length > 0)
+    expect(desired).toEqual([{ models: [] }])
+    await story.applyModel(modelPlan({ servingNodes: ['elsewhere'] }))
+    await until(() => desired.at(-1)?.models[0]?.version === 1)
+    stream.cancel()
+  })
+
   it('counts agents by what they have loaded', async () => {
     await story.modelReady()
     const { stream } = followAs('a')
@@ -283,6 +307,15 @@ describe('who may call', () => {
   it('only the operator may plan', async () => {
     await expect(story.applyModel(modelPlan(), podToken('a'))).rejects.toMatchObject({ code: 7 })
     await expect(story.applyCampaign({}, agentToken('a'))).rejects.toMatchObject({ code: 7 })
+  })
+
+  it('only agents may follow what a node should serve', async () => {
+    for (const token of [podToken('a'), operatorToken]) {
+      const stream = story.clients.distribution.follow(bearer(token))
+      stream.resume()
+      const error = await new Promise<unknown>((resolve) => stream.once('error', resolve))
+      expect(error).toMatchObject({ code: 7 })
+    }
   })
 
   it('only the planned pod of a node in the namespace may take part', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { HubError } from '../errors.ts'
 import { CampaignPlanSchema, type CheckedCampaignPlan } from '../plans.ts'
 import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
-import { StartRecord, type UpdateRecord } from '../store/records.ts'
+import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/records.ts'
 import type { RoundFacts } from './decide.ts'
 import { Round } from './round.ts'
 
@@ -27,7 +27,7 @@ export class Campaign {
   #plan: CheckedCampaignPlan
   #podByNode: ReadonlyMap<string, string>
   start: StartRecord | undefined
-  failure: { reason: string; message: string } | undefined
+  failure: CampaignFailureRecord | undefined
   readonly rounds = new Map<number, Round>()
   readonly connected = new Map<string, unknown>()
   readonly lastSeenMs = new Map<string, number>()
@@ -56,6 +56,7 @@ export class Campaign {
     if (!plan) return undefined
     const campaign = new Campaign(directory, plan)
     campaign.start = await readRecord(join(directory, 'start.json'), StartRecord)
+    campaign.failure = await readRecord(join(directory, 'failure.json'), CampaignFailureRecord)
     for (const name of await listDirectory(join(directory, 'rounds'))) {
       const round = await Round.load(join(directory, 'rounds', name))
       if (round) campaign.rounds.set(round.number, round)
@@ -127,6 +128,11 @@ export class Campaign {
   async saveStart(record: StartRecord): Promise<void> {
     await writeRecord(join(this.directory, 'start.json'), record)
     this.start = record
+  }
+
+  async saveFailure(record: CampaignFailureRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'failure.json'), record)
+    this.failure = record
   }
 
   roundDirectory(number: number): string {

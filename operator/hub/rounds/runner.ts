@@ -149,7 +149,8 @@ export class CampaignRunner {
       campaign.signal.throwIfAborted()
       this.#log.warn({ err: error }, 'training does not compile')
       const message = error instanceof Error ? error.message : String(error)
-      campaign.failure = { reason: error instanceof ModelRefused ? error.reason : 'CompilerFailed', message }
+      const reason = error instanceof ModelRefused ? error.reason : 'CompilerFailed'
+      await campaign.locked(() => campaign.saveFailure({ reason, message }))
       return undefined
     }
   }

@@ -1,4 +1,16 @@
-// What the hub writes down, and the shape it must have when it is read again.
+// What the hub writes down, and the shape it must have when it is read again. On the volume:
+//
+//   blobs/sha256/<hex>                       models, graphs, parameters, signed manifests
+//   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
+//   campaigns/<uid>/plan.json start.json failure.json
+//   campaigns/<uid>/rounds/<n>/plan.json     the current attempt
+//       updates/<node>/<hex>.f32             an update as far as it has arrived; dropped once merged
+//       updates/<node>/update.json           its acceptance: from here on it counts
+//       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
+//       commit.json result.json              the set that is merged; the merged parameters
+//       evaluations/<node>.json closed.json
+//
+// Every phase of a round follows from which of these exist; nothing else is remembered.
 import { z } from 'zod'
 
 const BlobRecord = z.object({ digest: z.string(), size: z.number() })
@@ -12,6 +24,10 @@ export const StartRecord = z.object({
   parameters: BlobRecord,
 })
 export type StartRecord = z.infer<typeof StartRecord>
+
+/** Why a campaign can never start. */
+export const CampaignFailureRecord = z.object({ reason: z.string(), message: z.string() })
+export type CampaignFailureRecord = z.infer<typeof CampaignFailureRecord>
 
 /** The current attempt of a round. */
 export const AttemptRecord = z.object({
