@@ -14,10 +14,10 @@ export function transitions(
     ...published(before, after),
     ...newAttention(before, after),
     ...conditionEvents(before?.conditions, after.conditions, {
-      warnWhenFalse: ['ModelReady', 'ParticipantsAvailable'],
+      warnWhenFalse: ['ParticipantsAvailable'],
       sayWhenTrue: ['Complete'],
       warnWhenTrue: ['Failed'],
-      warnReasons: { Progressing: ['HubUnreachable'] },
+      warnReasons: { Progressing: ['HubUnreachable'], ModelReady: ['ModelNotFound'] },
       sayReasons: { Progressing: ['Suspended'] },
     }),
   ]
