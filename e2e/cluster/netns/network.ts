@@ -1,5 +1,6 @@
 // The cluster's network: a bridge in the machine's own namespace, and a namespace with one cable for each node.
 // Edge nodes stand behind NAT: they reach out, their pods cannot be reached from outside but for hostPorts.
+import { readdir } from 'node:fs/promises'
 import { addressBlock, blockCount, leadsInto, type AddressBlock } from '../addresses.ts'
 import { run, tryRun } from '../run.ts'
 import type { NetnsLayout, NodeLayout } from './layout.ts'
@@ -86,6 +87,13 @@ export async function removeNetwork(layout: NetnsLayout): Promise<void> {
   const { links, namespaces } = await networkRemains(layout)
   for (const link of links) await tryRun('ip', ['link', 'delete', 'dev', link])
   for (const namespace of namespaces) await run('ip', ['netns', 'delete', namespace])
+  await removeNamespaceFolder()
+}
+
+/** `ip netns add` mounts its folder onto itself, and nothing takes that away; it is busy while anyone uses it. */
+async function removeNamespaceFolder(): Promise<void> {
+  const names = await readdir('/run/netns').catch(() => ['unknown'])
+  if (names.length === 0) await tryRun('umount', ['/run/netns'])
 }
 
 async function takeBlock(layout: NetnsLayout, wanted: number | undefined): Promise<AddressBlock> {
