@@ -49,7 +49,9 @@ clusterCommand('status', 'say whether the cluster is up; exit code 1 when it is 
   async (flags: ClusterFlags) => {
     const cluster = await attachCluster(flags.name)
     if (cluster === undefined) {
-      process.stdout.write(`cluster "${flags.name}" is not up\n`)
+      process.stdout.write(
+        `cluster "${flags.name}" is not up, or parts of it have died; up starts what is missing\n`,
+      )
       process.exitCode = 1
       return
     }

@@ -15,7 +15,6 @@ export const clusterPackages: readonly Requirement[] = [
   { file: '/usr/sbin/runc', package: 'runc' },
   { file: '/usr/lib/cni/ptp', package: 'containernetworking-plugins' },
   { file: '/usr/sbin/iptables', package: 'iptables' },
-  { file: '/usr/sbin/conntrack', package: 'conntrack' },
   { file: '/sbin/ip', package: 'iproute2' },
   { file: '/usr/bin/nsenter', package: 'util-linux' },
 ]

@@ -20,7 +20,7 @@ export interface Taint {
   readonly effect: 'NoSchedule'
 }
 
-export const zoneLabel = 'topology.kubernetes.io/zone'
+const zoneLabel = 'topology.kubernetes.io/zone'
 export const edgeRoleLabel = 'node-role.kubernetes.io/edge'
 export const mostNodes = 28
 

@@ -3,7 +3,7 @@
 import { mkdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import { stateFolder } from '../paths.ts'
-import { isRunning, killProcess, readRecord, startProcess, stopProcess } from '../process-record.ts'
+import { isRunning, readRecord, startProcess, stopProcess } from '../process-record.ts'
 import { run, tryRun } from '../run.ts'
 import { toolPath } from '../tools.ts'
 import { waitFor } from '../wait.ts'
@@ -91,15 +91,6 @@ export async function ensureKubeProxy(layout: NetnsLayout, node: NodeLayout): Pr
 
 export async function stopKubelet(layout: NetnsLayout, node: NodeLayout): Promise<void> {
   await stopProcess(layout.recordsFolder, recordName(node, 'kubelet'))
-}
-
-/** Ends everything of the node, pods included. */
-export async function stopNode(layout: NetnsLayout, node: NodeLayout): Promise<void> {
-  for (const role of ['kubelet', 'kube-proxy', 'containerd'] as const) {
-    await killProcess(layout.recordsFolder, recordName(node, role))
-  }
-  await killProcessesIn(node.cgroup)
-  await killProcess(layout.recordsFolder, recordName(node, 'keeper'))
 }
 
 /** What of the node should run and does not. */
