@@ -5,7 +5,6 @@ import type { Cluster } from '#e2e/cluster/cluster.ts'
 import { checkoutFolder } from '#e2e/cluster/paths.ts'
 import { run, tryRun } from '#e2e/cluster/run.ts'
 import { toolPath } from '#e2e/cluster/tools.ts'
-import { waitFor } from '#e2e/cluster/wait.ts'
 
 export const NAMESPACE = 'tributary-system'
 
@@ -117,22 +116,4 @@ export async function getObject<T>(
 export async function listObjects<T>(cluster: Cluster, resource: string, ...flags: string[]): Promise<T[]> {
   const text = await cluster.kubectl(['get', resource, '--output=json', ...flags])
   return (JSON.parse(text) as { items: T[] }).items
-}
-
-/** Waits until nothing of a namespace's named resource is left. */
-export async function waitGone(
-  cluster: Cluster,
-  resource: string,
-  namespace: string,
-  timeoutMs = 120_000,
-): Promise<void> {
-  await waitFor({ what: `no ${resource} in ${namespace}`, timeoutMs, intervalMs: 1000 }, async () => {
-    const left = await listObjects<{ metadata: { name: string } }>(
-      cluster,
-      resource,
-      `--namespace=${namespace}`,
-    )
-    if (left.length === 0) return true
-    throw new Error(`left: ${left.map((object) => object.metadata.name).join(', ')}`)
-  })
 }
