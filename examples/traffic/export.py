@@ -1,4 +1,4 @@
-"""Exports the untrained model of this example: two temporal convolutions over ten minutes of eleven series.
+"""Exports the untrained model of this example: two temporal convolutions over ten minutes of nine series.
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python export.py
 
@@ -10,7 +10,7 @@ import pathlib
 import torch
 from torch import nn
 
-SERIES, MINUTES, LEVELS = 11, 10, 3
+SERIES, MINUTES, LEVELS = 9, 10, 3
 
 torch.manual_seed(1)
 model = nn.Sequential(

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 import { readLines } from '../prepared.ts'
 
-export const DAYS = [1, 2, 3, 4, 5, 6] as const
+export const DAYS = [1, 2, 3, 5] as const
 export const MINUTES_A_DAY = 720
 export const DISTRICTS = ['northwest', 'northeast', 'southwest', 'southeast'] as const
 
@@ -18,8 +18,6 @@ interface Road {
   readonly district: string
   /** Metres a second. */
   readonly limit: number
-  /** 1 where it ends at signals, else 0. */
-  readonly signals: number
 }
 
 export interface Segment extends Road {
@@ -36,8 +34,6 @@ export interface Measurements {
   readonly density: Float64Array
   readonly entered: Float64Array
   readonly left: Float64Array
-  /** Seconds that vehicles stood still, all together. */
-  readonly waiting: Float64Array
 }
 
 const DATA = join(import.meta.dirname, 'data')
@@ -45,8 +41,8 @@ const DATA = join(import.meta.dirname, 'data')
 export function readSegments(): Segment[] {
   const lines = readLines(join(DATA, 'segments.csv'), 'with header')
   const alone = lines.map((line) => {
-    const [name = '', from = '', to = '', , limit, signals, , , district = ''] = line.split(',')
-    return { name, from, to, district, limit: Number(limit), signals: Number(signals) }
+    const [name = '', from = '', to = '', , limit, , , , district = ''] = line.split(',')
+    return { name, from, to, district, limit: Number(limit) }
   })
   return alone.map((segment, place) => {
     const within = (accept: (other: Road) => boolean): number[] => {
@@ -68,11 +64,10 @@ export function readDay(day: number, segments: readonly Segment[]): Measurements
     density: empty(),
     entered: empty(),
     left: empty(),
-    waiting: empty(),
   }
   const places = new Map(segments.map(({ name }, place) => [name, place]))
   for (const line of readLines(join(DATA, `day${day}.csv.gz`), 'with header')) {
-    const [minute, name = '', speed, density, entered, left, waiting] = line.split(',')
+    const [minute, name = '', speed, density, entered, left] = line.split(',')
     const place = places.get(name)
     const limit = segments[place ?? -1]?.limit
     if (place === undefined || limit === undefined) throw new Error(`day ${day}: unknown segment ${name}`)
@@ -81,7 +76,6 @@ export function readDay(day: number, segments: readonly Segment[]): Measurements
     measurements.density[at] = Number(density)
     measurements.entered[at] = Number(entered)
     measurements.left[at] = Number(left)
-    measurements.waiting[at] = Number(waiting)
   }
   return measurements
 }

@@ -218,8 +218,7 @@ def write_day(edges_file, target):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "data"))
-    parser.add_argument("--days", type=int, default=6)
-    parser.add_argument("--first-day", type=int, default=1)
+    parser.add_argument("--days", type=int, nargs="*", default=[1, 2, 3, 5], help="a day's number is its seed")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -229,7 +228,7 @@ def main():
             writer = csv.DictWriter(f, segments[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(segments)
-        for number in range(args.first_day, args.days + 1):
+        for number in args.days:
             write_day(simulate(folder, net, segments, number), os.path.join(args.out, f"day{number}.csv.gz"))
 
 
