@@ -51,7 +51,6 @@ export class Agents {
 export function distributionService(context: DistributionContext): DistributionServer {
   return {
     follow: (call) => {
-      call.on('error', () => undefined)
       converse(context, call).catch((error: unknown) => {
         logUnexpected(context.logger, error, call.getPath())
         endWithError(call, error)

@@ -193,7 +193,7 @@ function countPhases(campaigns: readonly Campaign[]): Map<string, number> {
   for (const campaign of campaigns) {
     const round = campaign.current
     if (!round) continue
-    const phase = phaseOf(campaign.facts(round, 0))
+    const phase = phaseOf(campaign.facts(round))
     counts.set(phase, (counts.get(phase) ?? 0) + 1)
   }
   return counts

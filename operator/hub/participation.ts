@@ -46,8 +46,6 @@ export function participationService(context: ParticipationContext): Participati
         logUnexpected(context.logger, error, call.getPath())
         endWithError(call, error)
       }
-      // The stream's first error listener: without one, a broken connection would end the process.
-      call.on('error', () => undefined)
       converse(context, call).catch(fail)
     },
   }

@@ -14,10 +14,10 @@ export function assignmentFor(campaign: Campaign, node: string): Assignment {
   if (current.closed) return idle('RoundDone')
   if (current.result) return evaluationFor(current, start, plan, node)
   if (current.commit) return idle('RoundMerging')
-  return trainingFor(current, start, plan, node)
+  return trainingFor(campaign, current, start, node)
 }
 
-function trainingFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan, node: string): Assignment {
+function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node: string): Assignment {
   if (round.isShort()) return idle('RoundShort')
   if (round.attempt.pausedMs !== undefined) return idle('RoundPaused')
   if (!round.isChosen(node)) return idle('NotInThisRound')
@@ -27,8 +27,8 @@ function trainingFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan
     round: round.number,
     graphs: graphsOf(start),
     parameters: round.attempt.base,
-    training: trainingOf(plan),
-    deadlineUnixMs: round.attempt.deadlineMs,
+    training: trainingOf(campaign.plan),
+    deadlineUnixMs: campaign.deadlineOf(round),
   }
   return { kind: { $case: 'train', value } }
 }

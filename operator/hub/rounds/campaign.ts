@@ -34,6 +34,8 @@ export class Campaign {
   readonly progress = new Map<string, Progress>()
   /** Why the last pass could not be finished; it is tried again. */
   trouble: { reason: string; message: string } | undefined
+  /** When this process began to run the campaign. */
+  startedMs = 0
   readonly #observers = new Set<() => void>()
   #notifying = false
   readonly #abort = new AbortController()
@@ -156,12 +158,12 @@ export class Campaign {
   }
 
   /** Everything the round's state machine decides by. */
-  facts(round: Round, startedMs: number): RoundFacts {
+  facts(round: Round): RoundFacts {
     const result = round.result
     return {
       participants: round.attempt.participants,
       minimumUpdates: round.attempt.minimumUpdates,
-      deadlineMs: this.#deadlineOf(round, startedMs),
+      deadlineMs: this.deadlineOf(round),
       paused: round.attempt.pausedMs !== undefined,
       accepted: new Set(round.updates.keys()),
       failed: round.failedInTraining(),
@@ -173,7 +175,7 @@ export class Campaign {
         deadlineMs: result?.evaluationDeadlineMs ?? 0,
         awaitedUntilMs: round
           .missingEvaluations()
-          .map((node) => this.#awaitedUntil(node, result?.mergedMs ?? 0, startedMs)),
+          .map((node) => this.#awaitedUntil(node, result?.mergedMs ?? 0)),
       },
     }
   }
@@ -195,14 +197,15 @@ export class Campaign {
   }
 
   /** Whoever could not reach the hub while it was away gets a moment to do so before a deadline is held against them. */
-  #deadlineOf({ attempt }: Round, startedMs: number): number {
-    if (startedMs <= attempt.openedMs) return attempt.deadlineMs
-    return Math.max(attempt.deadlineMs, startedMs + RECONNECT_GRACE_MS)
+  deadlineOf(round: Round): number {
+    const { openedMs, deadlineMs } = round.attempt
+    if (!round.isCollecting() || this.startedMs <= openedMs) return deadlineMs
+    return Math.max(deadlineMs, this.startedMs + RECONNECT_GRACE_MS)
   }
 
-  #awaitedUntil(node: string, mergedMs: number, startedMs: number): number {
+  #awaitedUntil(node: string, mergedMs: number): number {
     if (this.connected.has(node)) return Number.POSITIVE_INFINITY
-    return Math.max(this.lastSeenMs.get(node) ?? 0, mergedMs, startedMs) + RECONNECT_GRACE_MS
+    return Math.max(this.lastSeenMs.get(node) ?? 0, mergedMs, this.startedMs) + RECONNECT_GRACE_MS
   }
 
   #refuseChangesOfIdentity(plan: CheckedCampaignPlan): void {

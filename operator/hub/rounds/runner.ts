@@ -34,7 +34,6 @@ export class CampaignRunner {
   readonly #campaign: Campaign
   readonly #context: RunnerContext
   readonly #log: Logger
-  readonly #startedMs: number
   readonly #stopObserving: () => void
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
@@ -44,7 +43,7 @@ export class CampaignRunner {
     this.#campaign = campaign
     this.#context = context
     this.#log = context.logger.child({ campaign: campaign.uid })
-    this.#startedMs = context.clock.now()
+    campaign.startedMs = context.clock.now()
     this.#stopObserving = campaign.observe(() => this.poke())
     this.poke()
   }
@@ -190,7 +189,7 @@ export class CampaignRunner {
   /** Decides, and records what only needs a record, in one locked step: no update slips in between. */
   async #decideAndRecord(round: Round): Promise<RoundDecision> {
     const nowMs = this.#context.clock.now()
-    const decision = decideRound(this.#campaign.facts(round, this.#startedMs), nowMs)
+    const decision = decideRound(this.#campaign.facts(round), nowMs)
     switch (decision.act) {
       case 'commit':
         await round.save('commit', { closedMs: nowMs, updates: committedUpdates(round) })
