@@ -79,7 +79,9 @@ export class Follower {
     this.#current?.abort(new Error('the hub wants something newer'))
     const current = new AbortController()
     this.#current = current
-    const wanted = models.flatMap((model) => asWanted(model, this.#options.log))
+    const { log } = this.#options
+    const wanted = models.flatMap((model) => asWanted(model, log))
+    log.info({ models: wanted.map(({ namespace, name, version }) => `${namespace}/${name} ${version}`) }, 'wanted')
     this.#passes = this.#passes.then(async () => {
       await this.#until(wanted, AbortSignal.any([current.signal, this.#options.signal]))
     })

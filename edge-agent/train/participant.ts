@@ -67,6 +67,7 @@ export class Participant {
         return
       case 'stop':
         this.stop(reaction.reason)
+        this.#log.info({ reason: reaction.reason }, 'nothing to do')
         return
       case 'finish':
         this.stop(reaction.reason)
