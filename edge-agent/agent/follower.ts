@@ -81,7 +81,10 @@ export class Follower {
     this.#current = current
     const { log } = this.#options
     const wanted = models.flatMap((model) => asWanted(model, log))
-    log.info({ models: wanted.map(({ namespace, name, version }) => `${namespace}/${name} ${version}`) }, 'wanted')
+    log.info(
+      { models: wanted.map(({ namespace, name, version }) => `${namespace}/${name} ${version}`) },
+      'wanted',
+    )
     this.#passes = this.#passes.then(async () => {
       await this.#until(wanted, AbortSignal.any([current.signal, this.#options.signal]))
     })
