@@ -7,7 +7,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { runHub } from '../hub.ts'
 import type { HubOptions, RunningHub } from '../options.ts'
-import { testCertificate, type TestCertificate } from './certificate.ts'
+import { testCertificate, type TestCertificate } from '#federation/wire/testing/certificate.ts'
 import { AGENT, memorySource, OPERATOR, reviewTestToken, tinyCompiler, tinyModel } from './fakes.ts'
 
 export interface TestHub {

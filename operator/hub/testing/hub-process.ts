@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { Registry } from 'prom-client'
 import { runHub } from '../hub.ts'
 import { MODEL_URI, testOptions } from './harness.ts'
-import type { TestCertificate } from './certificate.ts'
+import type { TestCertificate } from '#federation/wire/testing/certificate.ts'
 
 export interface HubProcessSettings {
   readonly directory: string

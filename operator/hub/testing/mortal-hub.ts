@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { testCertificate, type TestCertificate } from './certificate.ts'
+import { testCertificate, type TestCertificate } from '#federation/wire/testing/certificate.ts'
 import type { Endpoint } from './clients.ts'
 import type { HubProcessSettings } from './hub-process.ts'
 
