@@ -148,7 +148,7 @@ function showMeans(comparisons: readonly Comparison[]): void {
       macroF1: mean((line) => line.macroF1),
     }
   })
-  print(`\nMean over ${comparisons.length} seeds\n\n${scores(means)}`)
+  print(`\nMean over seeds ${comparisons.map(({ seed }) => seed).join(', ')}\n\n${scores(means)}`)
 }
 
 const NO_LINE: Line = { name: '', accuracy: NaN, balancedAccuracy: NaN, macroF1: NaN }
