@@ -4,7 +4,7 @@ import type { ConditionFacts } from '#operator/conditions.ts'
 import { timestamp } from '#operator/conditions.ts'
 import { isReady } from '#operator/objects.ts'
 import type { Observation } from './decision.ts'
-import { poolOf } from './situation.ts'
+import { because, poolOf } from './situation.ts'
 import type { Situation } from './situation.ts'
 
 type Verdict = Omit<ConditionFacts, 'type'>
@@ -48,6 +48,14 @@ function progressingFact(situation: Situation): Verdict {
         reason: 'Suspended',
         message: 'spec.suspend is true; accepted updates are kept',
       }
+    case 'backingOff': {
+      const { round, until } = situation
+      return {
+        status: 'True',
+        reason: 'RetryingRound',
+        message: `round ${round.round}, attempt ${round.attempt} had ${round.received} of at least ${round.minimumUpdates} updates${because(round)}; the next attempt starts at ${timestamp(until)}`,
+      }
+    }
     case 'running':
       return { status: 'True', reason: 'RoundRunning', message: describe(situation.round) }
     case 'publishing':
@@ -71,7 +79,7 @@ function describe(round: RoundState): string {
     case 'COLLECTING':
       return `round ${round.round}, attempt ${round.attempt}: ${round.wanted} nodes were asked, at least ${round.minimumUpdates} must answer, closes at ${timestamp(round.deadlineUnixMs)} at the latest`
     case 'MERGING':
-      return `round ${round.round}: merging ${round.received} updates`
+      return `round ${round.round}: merging ${round.received} updates${because(round)}`
     default:
       return `round ${round.round}: waiting for the nodes' evaluations of the merged model`
   }

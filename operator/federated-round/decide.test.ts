@@ -243,6 +243,17 @@ const ROWS: Row[] = [
     wantActions: ['applyCampaign'],
   },
   {
+    name: 'pauses after a short attempt, longer after each',
+    given: {
+      campaign: aCampaign({
+        current: aRoundState({ phase: Phase.SHORT, attempt: 2, received: 1, closedUnixMs: T0 - 8 * SECOND }),
+      }),
+    },
+    wantPhase: 'Waiting',
+    wantReason: 'RetryingRound',
+    wantActions: [],
+  },
+  {
     name: 'fails when the attempts are used up',
     given: {
       campaign: aCampaign({ current: aRoundState({ phase: Phase.SHORT, attempt: 3, received: 1 }) }),

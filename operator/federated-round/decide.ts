@@ -54,6 +54,7 @@ function actionsFor(seen: Observation, situation: Situation): Action[] {
     case 'ended':
       return end(seen, situation.reason)
     case 'waiting':
+    case 'backingOff':
     case 'hubUnreachable':
       return []
   }
@@ -106,7 +107,7 @@ function wakeAfter(seen: Observation, situation: Situation): number | undefined 
   const active = seen.round.spec.activeDeadlineSeconds
   const deadlines = [
     ...(active === undefined ? [] : [seen.round.createdAt + active * 1000 - seen.now]),
-    ...(situation.kind === 'waiting' ? [situation.until - seen.now] : []),
+    ...(situation.kind === 'waiting' || situation.kind === 'backingOff' ? [situation.until - seen.now] : []),
     ...(situation.kind === 'suspended' ? [] : [LOOK_AGAIN_MS]),
   ]
   return deadlines.length === 0 ? undefined : Math.max(100, Math.min(...deadlines))

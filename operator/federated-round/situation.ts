@@ -20,9 +20,13 @@ export type Situation =
   | { kind: 'hubUnreachable'; message: string }
   | { kind: 'waiting'; reason: WaitReason; message: string; since: number; until: number }
   | { kind: 'suspended' }
+  | { kind: 'backingOff'; round: RoundState; until: number }
   | { kind: 'running'; round: RoundState }
   | { kind: 'publishing'; round: RoundState }
   | { kind: 'planning'; plan: RoundPlan; short: RoundState | undefined }
+
+/** Pause after the first short attempt; doubles with each further one. */
+const ATTEMPT_BACK_OFF_MS = 10_000
 
 type Check = (seen: Observation) => Situation | undefined
 
@@ -37,6 +41,7 @@ const CHECKS: Check[] = [
   roundsAreDone,
   isSuspended,
   attemptsAreUsedUp,
+  attemptWasJustShort,
   nodesAreMissing,
 ]
 
@@ -158,8 +163,16 @@ function attemptsAreUsedUp(seen: Observation): Situation | undefined {
   if (!short || short.attempt < maxAttempts) return undefined
   return failed(
     'QuorumNotReached',
-    `round ${short.round} had ${short.received} of at least ${minUpdates} updates after ${short.attempt} attempts`,
+    `round ${short.round} had ${short.received} of at least ${minUpdates} updates after ${short.attempt} attempts${because(short)}`,
   )
+}
+
+/** An attempt that fails at once would use up all attempts within a second, and a passing trouble would fail the campaign. */
+function attemptWasJustShort(seen: Observation): Situation | undefined {
+  const short = shortRound(seen)
+  if (!short) return undefined
+  const until = short.closedUnixMs + ATTEMPT_BACK_OFF_MS * 2 ** (short.attempt - 1)
+  return seen.now < until ? { kind: 'backingOff', round: short, until } : undefined
 }
 
 function nodesAreMissing(seen: Observation): Situation | undefined {
@@ -207,6 +220,11 @@ function keptNodes(seen: Observation): string[] {
   return seen.campaign.state.participants
     .filter((participant) => participant.round === short.round && participant.updateAccepted)
     .map((participant) => participant.node)
+}
+
+/** What the hub says about a round that does not go on, as the end of a sentence. */
+export function because(round: RoundState): string {
+  return round.message === '' ? '' : `: ${round.message}`
 }
 
 function nextRound(seen: Observation): RoundPlan {

@@ -47,6 +47,7 @@ export function phaseOf(situation: Situation): string {
     case 'suspended':
       return 'Suspended'
     case 'waiting':
+    case 'backingOff':
     case 'hubUnreachable':
       return 'Waiting'
   }
