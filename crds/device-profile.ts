@@ -8,12 +8,13 @@ const ColumnName = z.string().min(1).max(256)
 const Dataset = z
   .object({
     name: ObjectName.describe('Name that FederatedRounds use.'),
+    // Training pods mount the folder, which must not be the node's root.
     hostPath: matching(
-      /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+\.csv(\.gz)?$/,
+      /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}\.csv(\.gz)?$/,
       1024,
-      'an absolute path of letters, digits, -, _ and . without hidden or parent folders, ending in .csv or .csv.gz',
+      'an absolute path of a folder and a file, such as /srv/x.csv, of letters, digits, -, _ and . without hidden or parent folders, ending in .csv or .csv.gz',
     ).describe(
-      'Absolute path of one CSV file on every node of the profile, ending in .csv or .csv.gz, mounted read-only into training pods. One header line; every column but the labels is a feature, in file order, and a row is one sample.',
+      'Absolute path of one CSV file on every node of the profile, ending in .csv or .csv.gz. Its folder, which cannot be /, is mounted read-only into training pods. One header line; every column but the labels is a feature, in file order, and a row is one sample.',
     ),
     labelColumns: z
       .array(ColumnName)

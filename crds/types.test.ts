@@ -47,6 +47,25 @@ describe('a FederatedRound that says only what it must', () => {
   })
 })
 
+describe('a data set', () => {
+  const read = (hostPath: string): boolean =>
+    DeviceProfileSpec.safeParse({
+      nodeSelector: {},
+      datasets: [{ name: 'digits', hostPath, labelColumns: ['label'] }],
+    }).success
+
+  it.each(['/srv/x.csv', '/srv/x.csv.gz', '/srv/data/north/x.v2.csv'])('may lie at %s', (hostPath) => {
+    expect(read(hostPath)).toBe(true)
+  })
+
+  it.each(['/x.csv', '/x.csv.gz', '//x.csv', '/srv/../x.csv', '/srv/.csv', 'srv/x.csv', '/srv/x.csv/'])(
+    'must not lie at %s: its folder is mounted, and a path is plain',
+    (hostPath) => {
+      expect(read(hostPath)).toBe(false)
+    },
+  )
+})
+
 describe('docs/api.md', () => {
   const shapes = {
     FederatedRound: FederatedRoundSpec,

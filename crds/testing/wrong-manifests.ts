@@ -173,6 +173,11 @@ const modelsAndProfiles: WrongManifest[] = [
     says: ['spec.datasets[0].hostPath', '"/srv/digits.parquet"', 'ending in .csv or .csv.gz'],
   },
   {
+    name: 'a file in the root of the node',
+    manifest: dataset({ hostPath: '/digits.csv' }),
+    says: ['spec.datasets[0].hostPath', '"/digits.csv"', 'a folder and a file, such as /srv/x.csv'],
+  },
+  {
     name: 'no label column',
     manifest: dataset({ labelColumns: [] }),
     says: ['spec.datasets[0].labelColumns', 'at least 1 items'],
