@@ -141,6 +141,18 @@ describe('the roles', () => {
     ])
   })
 
+  it('let the operator write, of its own kinds, finalizers and status and nothing else', () => {
+    const kinds = /federatedrounds|edgemodels|deviceprofiles/
+    expect(granted.filter((grant) => kinds.test(grant)).sort()).toEqual([
+      'ClusterRole tributary-operator deviceprofiles list watch',
+      'ClusterRole tributary-operator deviceprofiles/status patch',
+      'ClusterRole tributary-operator edgemodels get list watch patch',
+      'ClusterRole tributary-operator edgemodels/status patch',
+      'ClusterRole tributary-operator federatedrounds get list watch patch',
+      'ClusterRole tributary-operator federatedrounds/status patch',
+    ])
+  })
+
   it('give agents nothing', () => {
     expect(granted.filter((grant) => grant.includes('agent'))).toEqual([])
   })

@@ -10,6 +10,8 @@ import { TemplateChart } from './template-chart.ts'
 
 const RBAC = 'rbac.authorization.k8s.io'
 const plurals = KINDS.map(({ plural }) => plural)
+const PROFILES = 'deviceprofiles'
+const withFinalizers = plurals.filter((plural) => plural !== PROFILES)
 
 type Rule = k8s.PolicyRule
 
@@ -17,8 +19,9 @@ const operatorClusterRules: Rule[] = [
   { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
   // Training pods, in the namespaces of their FederatedRounds; made once and never changed.
   { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'] },
-  // patch sets and removes finalizers; nothing else outside status is written.
-  { apiGroups: [GROUP], resources: plurals, verbs: ['get', 'list', 'watch', 'patch'] },
+  // get and patch set and remove finalizers; nothing else outside status is written. Profiles have no finalizer.
+  { apiGroups: [GROUP], resources: withFinalizers, verbs: ['get', 'list', 'watch', 'patch'] },
+  { apiGroups: [GROUP], resources: [PROFILES], verbs: ['list', 'watch'] },
   { apiGroups: [GROUP], resources: plurals.map((plural) => `${plural}/status`), verbs: ['patch'] },
   // get and patch count up an Event that is said again.
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'get', 'patch'] },
