@@ -3,6 +3,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js'
 import {
   Change_Kind,
+  type CampaignState,
   type Change,
   type ControlServer,
   type PublishRequest,
@@ -36,6 +37,8 @@ export function controlService(context: ControlContext): ControlServer {
       requireUser(identity, context.operatorUsername)
       return handler(request)
     })
+  const stateOf = (campaign: Campaign): CampaignState =>
+    campaignState(campaign, models.get(campaign.plan.modelUid)?.newestOf(campaign.uid))
   return {
     applyModel: forOperator(async (plan) => (await models.apply(checkModelPlan(plan))).state()),
     getModel: forOperator(async ({ uid }) => Promise.resolve(models.get(uid)?.state() ?? unknownModel(uid))),
@@ -43,10 +46,10 @@ export function controlService(context: ControlContext): ControlServer {
       await models.delete(uid)
       return {}
     }),
-    applyCampaign: forOperator(async (plan) => campaignState(await campaigns.apply(checkCampaignPlan(plan)))),
+    applyCampaign: forOperator(async (plan) => stateOf(await campaigns.apply(checkCampaignPlan(plan)))),
     getCampaign: forOperator(async ({ uid }) => {
       const campaign = campaigns.get(uid)
-      return Promise.resolve(campaign ? campaignState(campaign) : unknownCampaign(uid))
+      return Promise.resolve(campaign ? stateOf(campaign) : unknownCampaign(uid))
     }),
     deleteCampaign: forOperator(async ({ uid }) => {
       await campaigns.delete(uid)

@@ -47,7 +47,8 @@ describe('a campaign', () => {
     await story.modelReady()
     await story.applyCampaign()
     await sendBoth()
-    const { current, history } = await story.phase(RoundState_Phase.DONE)
+    const { current, history, publishedRound } = await story.phase(RoundState_Phase.DONE)
+    expect(publishedRound).toBe(0)
     expect(current).toMatchObject({
       received: 2,
       wanted: 2,
@@ -68,6 +69,8 @@ describe('a campaign', () => {
     })
     expect(await story.publish(1)).toMatchObject({ version: 2 })
     await until(() => desired.at(-1)?.models[0]?.version === 2)
+
+    expect(await story.campaign()).toMatchObject({ modelUid: MODEL, publishedRound: 1, publishedVersion: 2 })
 
     const envelope = await story.blob(desired.at(-1)?.models[0]?.manifest?.digest ?? '', agentToken('a'))
     const manifest = verifyManifest(envelope.body, [story.test.verificationKey])

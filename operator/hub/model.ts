@@ -51,6 +51,11 @@ export class Model {
     return this.versions.at(-1)
   }
 
+  /** The newest version that a campaign's rounds made, however old it is. */
+  newestOf(campaign: string): VersionRecord | undefined {
+    return this.versions.findLast((version) => version.campaign === campaign)
+  }
+
   async savePlan(plan: CheckedModelPlan): Promise<void> {
     await writeRecord(join(this.directory, 'plan.json'), plan)
     this.plan = plan

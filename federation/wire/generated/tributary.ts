@@ -489,6 +489,12 @@ export interface CampaignState {
   /** the campaign cannot go on: the model does not compile for this training, ... */
   failureReason: string;
   failureMessage: string;
+  /** UID of the model the campaign was planned on, empty when the campaign is unknown */
+  modelUid: string;
+  /** round of the newest version published from this campaign, 0 when there is none */
+  publishedRound: number;
+  /** that version, however many versions were published since */
+  publishedVersion: number;
 }
 
 export interface RoundState {
@@ -3663,6 +3669,9 @@ function createBaseCampaignState(): CampaignState {
     participants: [],
     failureReason: "",
     failureMessage: "",
+    modelUid: "",
+    publishedRound: 0,
+    publishedVersion: 0,
   };
 }
 
@@ -3691,6 +3700,15 @@ export const CampaignState: MessageFns<CampaignState> = {
     }
     if (message.failureMessage !== "") {
       writer.uint32(66).string(message.failureMessage);
+    }
+    if (message.modelUid !== "") {
+      writer.uint32(74).string(message.modelUid);
+    }
+    if (message.publishedRound !== 0) {
+      writer.uint32(80).uint32(message.publishedRound);
+    }
+    if (message.publishedVersion !== 0) {
+      writer.uint32(88).uint32(message.publishedVersion);
     }
     return writer;
   },
@@ -3772,6 +3790,30 @@ export const CampaignState: MessageFns<CampaignState> = {
             message.failureMessage = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.modelUid = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.publishedRound = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.publishedVersion = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3799,6 +3841,9 @@ export const CampaignState: MessageFns<CampaignState> = {
     message.participants = object.participants?.map((e) => ParticipantState.fromPartial(e)) || [];
     message.failureReason = object.failureReason ?? "";
     message.failureMessage = object.failureMessage ?? "";
+    message.modelUid = object.modelUid ?? "";
+    message.publishedRound = object.publishedRound ?? 0;
+    message.publishedVersion = object.publishedVersion ?? 0;
     return message;
   },
 };

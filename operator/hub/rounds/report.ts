@@ -18,7 +18,13 @@ const PHASES: Record<Phase, RoundState_Phase> = {
   Short: RoundState_Phase.SHORT,
 }
 
-export function campaignState(campaign: Campaign): CampaignState {
+/** The newest version that came of a campaign. */
+interface Published {
+  readonly round: number
+  readonly version: number
+}
+
+export function campaignState(campaign: Campaign, published: Published | undefined): CampaignState {
   const finished = [...campaign.rounds.values()].filter((round) => round.closed)
   return {
     uid: campaign.uid,
@@ -35,6 +41,9 @@ export function campaignState(campaign: Campaign): CampaignState {
     participants: campaign.plan.participants.map(({ node }) => participantState(campaign, node)),
     failureReason: campaign.failure?.reason ?? '',
     failureMessage: campaign.failure?.message ?? '',
+    modelUid: campaign.plan.modelUid,
+    publishedRound: published?.round ?? 0,
+    publishedVersion: published?.version ?? 0,
   }
 }
 
@@ -48,6 +57,9 @@ export function unknownCampaign(uid: string): CampaignState {
     participants: [],
     failureReason: '',
     failureMessage: '',
+    modelUid: '',
+    publishedRound: 0,
+    publishedVersion: 0,
   }
 }
 
