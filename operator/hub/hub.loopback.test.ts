@@ -133,6 +133,21 @@ describe('a campaign', () => {
     expect((await story.blob(done.current?.parametersDigest ?? '')).body).toEqual(floats(3, 3, 3, 3))
   })
 
+  it('takes an evaluation that makes no sense for a failure of its participant', async () => {
+    await story.modelReady()
+    await story.applyCampaign({
+      round: { round: 1, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 },
+    })
+    const a = story.participant('a')
+    const update = await story.updateOf(a, 'a', floats(2, 2, 2, 2))
+    await patch(story.endpoint, update, { token: podToken('a') })
+    await story.evaluate(a, 1, { loss: 1e308 })
+    const done = await story.phase(RoundState_Phase.DONE)
+    expect(done.current).toMatchObject({ evaluations: 0, metrics: {} })
+    expect(done.participants[0]).toMatchObject({ node: 'a', failureReason: 'EvaluationRefused' })
+    expect(done.participants[0]?.failureMessage).toContain('metric loss is 1e+308')
+  })
+
   it('pauses when the plan wants no round, and resumes where it was', async () => {
     await story.modelReady()
     await story.applyCampaign()

@@ -10,6 +10,7 @@ import type {
   ParticipationServer,
 } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
+import { evaluationProblem } from './evaluation.ts'
 import {
   authorizationOf,
   endWithError,
@@ -33,10 +34,8 @@ export interface ParticipationContext extends CallContext {
 
 type Call = ServerDuplexStream<ParticipantMessage, Assignment>
 
-const MAXIMUM_METRICS = 32
 const MAXIMUM_REASON = 64
 const MAXIMUM_MESSAGE = 1024
-const MAXIMUM_SAMPLES = 1e12
 const HELLO_TIMEOUT_MS = 10_000
 
 export function participationService(context: ParticipationContext): ParticipationServer {
@@ -189,8 +188,8 @@ class ParticipantSession {
 
 async function recordEvaluation(campaign: Campaign, node: string, result: EvaluationResult): Promise<void> {
   const { samples, metrics } = result
-  if (!isEvaluation(result)) {
-    const message = 'an evaluation needs finite metrics, at most 32 of them, and a sample count'
+  const message = evaluationProblem(result)
+  if (message !== undefined) {
     return recordFailure(campaign, node, { round: result.round, reason: 'EvaluationRefused', message })
   }
   await campaign.locked(async () => {
@@ -200,13 +199,6 @@ async function recordEvaluation(campaign: Campaign, node: string, result: Evalua
     await round.addEvaluation({ participant: node, samples, metrics })
   })
   campaign.changed()
-}
-
-function isEvaluation({ samples, metrics }: EvaluationResult): boolean {
-  const entries = Object.entries(metrics)
-  if (!Number.isSafeInteger(samples) || samples < 0 || samples > MAXIMUM_SAMPLES) return false
-  if (entries.length > MAXIMUM_METRICS) return false
-  return entries.every(([name, value]) => name.length <= MAXIMUM_REASON && Number.isFinite(value))
 }
 
 async function recordFailure(campaign: Campaign, node: string, failure: ParticipantFailure): Promise<void> {

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isDigest } from '#federation/wire/digest.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
+import { MAXIMUM_METRIC, MAXIMUM_SAMPLES } from './bounds.ts'
 import { HubError, type ErrorKind } from './errors.ts'
 
 export interface Announcement {
@@ -12,8 +13,6 @@ export interface Announcement {
   readonly loss: number
   readonly parameters: string
 }
-
-const MAXIMUM_SAMPLES = 1e12
 
 export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
   const length = integer(headers, UPLOAD_HEADERS.length, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
@@ -69,8 +68,8 @@ function integer(
 function finiteNumber(headers: IncomingHttpHeaders, name: string): number {
   const value = text(headers, name)
   const number = value.trim() === '' ? Number.NaN : Number(value)
-  if (Number.isFinite(number)) return number
-  throw bad(name, value, 'a finite number', 'refused')
+  if (Math.abs(number) <= MAXIMUM_METRIC) return number
+  throw bad(name, value, `a finite number of at most ±${MAXIMUM_METRIC}`, 'refused')
 }
 
 function text(headers: IncomingHttpHeaders, name: string): string {

@@ -218,6 +218,18 @@ describe('an update is refused', () => {
       said: 'update-loss is "NaN"',
     },
     {
+      name: 'with a loss that no sum of losses would survive',
+      change: { loss: 1e308 },
+      status: 422,
+      said: 'update-loss is "1e+308"; expected a finite number of at most',
+    },
+    {
+      name: 'with more samples than any node has',
+      change: { samples: 1_000_000_001 },
+      status: 422,
+      said: 'update-samples is "1000000001"; expected a whole number from 1 to 1000000000',
+    },
+    {
       name: 'trained from other parameters',
       change: { parameters: sha256(floats(1)) },
       status: 422,

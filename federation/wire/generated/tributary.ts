@@ -105,6 +105,10 @@ export interface TrainingProgress {
   loss: number;
 }
 
+/**
+ * Refused (a failure of the participant with the reason EvaluationRefused) unless samples are 1 to 1e9, or 0 without
+ * metrics, and each metric is one of loss, accuracy, meanAbsoluteError, meanSquaredError within ±1e12.
+ */
 export interface EvaluationResult {
   round: number;
   /** what was evaluated */

@@ -101,7 +101,10 @@ function closedMs(round: Round): number {
   return round.isShort() ? (round.short?.closedMs ?? 0) : 0
 }
 
-/** Mean of each metric over the held-out samples of those who reported it, in the order of the participants' names. */
+/**
+ * Mean of each metric over the held-out samples of those who reported it, in the order of the participants' names.
+ * A mean that is not finite is left out.
+ */
 export function meanMetrics(evaluations: readonly EvaluationRecord[]): Record<string, number> {
   const sums = new Map<string, { weighted: number; samples: number }>()
   for (const { samples, metrics } of evaluations.toSorted((a, b) =>
@@ -112,8 +115,9 @@ export function meanMetrics(evaluations: readonly EvaluationRecord[]): Record<st
       sums.set(name, { weighted: sum.weighted + samples * value, samples: sum.samples + samples })
     }
   }
-  const measured = [...sums].filter(([, sum]) => sum.samples > 0).sort(([a], [b]) => (a < b ? -1 : 1))
-  return Object.fromEntries(measured.map(([name, sum]) => [name, sum.weighted / sum.samples]))
+  const means = [...sums].map(([name, sum]) => [name, sum.weighted / sum.samples] as const)
+  const measured = means.filter(([, mean]) => Number.isFinite(mean)).sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(measured)
 }
 
 function participantState(campaign: Campaign, node: string): ParticipantState {
