@@ -4,7 +4,7 @@ import type { EventFact } from './events.ts'
 import type { KubeClient } from './kube/api.ts'
 import { ensureStatus } from './kube/apply.ts'
 import type { ReconcileResult } from './kube/controller.ts'
-import { isConflict, messageOf } from './kube/errors.ts'
+import { ApiError, isConflict, messageOf } from './kube/errors.ts'
 import type { EventRecorder } from './kube/events.ts'
 import type { KubeObject, ObjectRef, ResourceType } from './kube/types.ts'
 import { refOf } from './kube/types.ts'
@@ -25,6 +25,8 @@ export interface Reconciler<Seen, Status, Action> {
   decide: (seen: Seen) => Outcome<Status, Action>
   transitions: (before: Status | undefined, after: Status) => EventFact[]
   act: (action: Action, seen: Seen) => Promise<void>
+  /** Actions whose failure does not stop those after them; the pass fails all the same, and comes again. */
+  isOptional?: (action: Action) => boolean
 }
 
 export interface ReconcileContext {
@@ -41,16 +43,33 @@ export async function reconcile<Seen, Status extends object, Action>(
   const seen = await reconciler.observe(refOf(key))
   if (!seen) return {}
   const { actions = [], status, requeueAfterMs } = reconciler.decide(seen)
-  if (status) await writeStatus(reconciler, context, reconciler.subject(seen), status)
-  for (const action of actions) {
+  const failures: unknown[] = []
+  const attempt = async (work: () => Promise<void>, goOn: (error: unknown) => boolean): Promise<void> => {
     try {
-      await reconciler.act(action, seen)
+      await work()
     } catch (error) {
       if (!isConflict(error)) tellFailure(reconciler, context, seen, messageOf(error))
-      throw error
+      if (!goOn(error)) throw error
+      failures.push(error)
     }
   }
+  if (status) {
+    const write = () => writeStatus(reconciler, context, reconciler.subject(seen), status)
+    await attempt(write, isInvalid)
+  }
+  for (const action of actions) {
+    await attempt(
+      () => reconciler.act(action, seen),
+      () => reconciler.isOptional?.(action) ?? false,
+    )
+  }
+  if (failures.length > 0) throw failures[0]
   return { requeueAfterMs }
+}
+
+/** A status that the API server will never take must not stop the work that it tells of. */
+function isInvalid(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 422
 }
 
 /** A failure that only the log knows is invisible to the person who asked for the work. */

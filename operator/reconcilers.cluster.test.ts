@@ -278,7 +278,20 @@ describe('the reconcilers on an API server', () => {
         (condition) => condition.type === 'Failed',
       )
       expect(failed).toMatchObject({ status: 'True', reason: 'QuorumNotReached' })
-      expect(hub.campaignOf(namespace).plan.finished).toBe(true)
+      await until('the pods are told', () => hub.campaignOf(namespace).plan.finished)
+    }))
+
+  it('open the round and say why when pods are refused', () =>
+    withOperator(async ({ hub, namespace }) => {
+      await kubectl(['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=baseline'])
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await until('a round', () => roundOf(hub, namespace) !== undefined)
+      await until('the event', async () => (await reasonsOf(namespace)).includes('ActionFailed'))
+      const [told] = (await client.listAll(events, { namespace })).filter(
+        (event) => event.reason === 'ActionFailed',
+      )
+      expect(told?.note).toContain('hostPath')
+      expect(await podsOf(namespace)).toEqual([])
     }))
 
   it('let pods go while suspended and go on afterwards', () =>

@@ -1,6 +1,7 @@
 // Does what was decided about a FederatedRound, one action at a time. Each may be repeated without harm.
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { KubeClient } from '#operator/kube/api.ts'
+import { ensureCreated } from '#operator/kube/apply.ts'
 import { pods } from '#operator/kube/resources.ts'
 import { setFinalizer } from '#operator/finalizers.ts'
 import { federatedRounds } from '#operator/resources.ts'
@@ -21,8 +22,8 @@ export async function act(context: ActContext, action: Action, { round }: Observ
     case 'removeFinalizer':
       return setFinalizer(client, federatedRounds, round, action.kind === 'addFinalizer')
     case 'createPod':
-      // A pod is created, never applied: the API server refuses the second one of its name.
-      await client.create(pods, trainingPod(round, action.pod, context.pods))
+      // Created, never applied: the API server refuses a second one of its name, which the cache will show soon.
+      await ensureCreated(client, pods, trainingPod(round, action.pod, context.pods))
       return
     case 'deletePod':
       await client.delete(pods, { namespace: round.namespace, name: action.name }, { uid: action.uid })

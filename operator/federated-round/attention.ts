@@ -53,6 +53,7 @@ function causeOf(facts: Facts): { reason: string; message: string } | undefined 
   if (!round?.participants.includes(name)) return undefined
   const here = state?.round === round.round ? state : undefined
   if (here?.updateAccepted) return undefined
+  if (!facts.node) return { reason: 'NodeGone', message: 'the node was deleted or no longer matches' }
   if (here && here.failureReason !== '') return { reason: here.failureReason, message: here.failureMessage }
   const ofPod = podCause(facts)
   if (ofPod) return ofPod

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ModelVersion, RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
 import {
   aCampaign,
   aNode,
@@ -24,9 +24,6 @@ const done = (round: number, changes = {}) =>
     metrics: { accuracy: 0.5, loss: 1 },
     ...changes,
   })
-
-const version = (round: number, number = 2) =>
-  ModelVersion.fromPartial({ version: number, campaign: 'uid-round', round })
 
 function kinds(actions: Action[]): string[] {
   return actions.map((action) => action.kind)
@@ -73,14 +70,14 @@ const ROWS: Row[] = [
   },
   {
     name: 'waits for a model that is not admitted yet',
-    given: { model: { uid: 'uid-model', admitted: 'NotYet', message: 'reading', versions: [] } },
+    given: { model: { uid: 'uid-model', admitted: 'NotYet', message: 'reading' } },
     wantPhase: 'Waiting',
     wantReason: 'WaitingForModel',
     wantActions: [],
   },
   {
     name: 'fails when the model was refused',
-    given: { model: { uid: 'uid-model', admitted: 'Refused', message: 'operator TopK', versions: [] } },
+    given: { model: { uid: 'uid-model', admitted: 'Refused', message: 'operator TopK' } },
     wantPhase: 'Failed',
     wantReason: 'Failed',
     wantActions: [],
@@ -179,13 +176,12 @@ const ROWS: Row[] = [
   {
     name: 'is complete when the last round is published; its pods go',
     given: {
-      model: { uid: 'uid-model', admitted: 'Yes', message: '', versions: [version(3)] },
-      campaign: aCampaign({ current: done(3) }),
+      campaign: aCampaign({ current: done(3), publishedRound: 3, publishedVersion: 2 }),
       pods: [aPod('a')],
     },
     wantPhase: 'Completed',
     wantReason: 'Completed',
-    wantActions: ['applyCampaign', 'deletePod'],
+    wantActions: ['deletePod', 'applyCampaign'],
   },
   {
     name: 'is complete without publishing when told so',
@@ -261,7 +257,7 @@ const ROWS: Row[] = [
     },
     wantPhase: 'Failed',
     wantReason: 'Failed',
-    wantActions: ['applyCampaign', 'deletePod'],
+    wantActions: ['deletePod', 'applyCampaign'],
   },
   {
     name: 'fails when the training cannot be compiled',
@@ -336,6 +332,54 @@ describe('decide on a FederatedRound', () => {
     expect(silent?.round).toBe(2)
     expect(silent?.history).toEqual(before?.history)
     expect(silent?.metric).toBe('0.500')
+  })
+})
+
+describe('a campaign that cannot go on', () => {
+  const failedFor = (seen: Observation) => condition(seen, 'Failed')
+
+  it('fails when the hub has forgotten it, instead of beginning again', () => {
+    const status = decide(aSight({ campaign: aCampaign({ current: done(2) }) })).status
+    const seen = aSight({ round: aRound({}, { status }), campaign: aCampaign({ known: false }) })
+    expect(failedFor(seen)).toMatchObject({ status: 'True', reason: 'HubDataLost' })
+  })
+
+  it('fails when its model was deleted and made anew', () => {
+    const seen = aSight({
+      campaign: aCampaign({ modelUid: 'uid-of-the-first', current: aRoundState() }),
+      pods: [aPod('a')],
+    })
+    expect(failedFor(seen)).toMatchObject({ status: 'True', reason: 'ModelReplaced' })
+    expect(kinds(decide(seen).actions)).toContain('deletePod')
+  })
+
+  it('lets the pods go when it ends and the model is gone', () => {
+    const status = decide(aSight({ round: aRound({ activeDeadlineSeconds: 10 }) })).status
+    const seen = aSight({
+      round: aRound({}, { status }),
+      model: undefined,
+      pods: [aPod('a')],
+      campaign: aCampaign(),
+    })
+    expect(kinds(decide(seen).actions)).toEqual(['deletePod'])
+  })
+
+  it('says the same for ever once it has ended, whatever becomes of fleet and model', () => {
+    const ended = decide(
+      aSight({ round: aRound({ publish: 'Never' }), campaign: aCampaign({ current: done(3) }) }),
+    ).status
+    const later = aSight({
+      round: aRound({}, { status: ended }),
+      nodes: [],
+      model: undefined,
+      campaign: aCampaign({ known: false }),
+    })
+    expect(decide(later).status).toEqual(ended)
+  })
+
+  it('is suspended, not waiting for its model, when it never began', () => {
+    const seen = aSight({ round: aRound({ suspend: true }), model: undefined })
+    expect(decide(seen).status?.phase).toBe('Suspended')
   })
 })
 
@@ -442,6 +486,7 @@ describe('status.participants', () => {
       state: { connected: false },
       want: ['a NotConnected'],
     },
+    { name: 'a node that is gone', pods: [], nodes: [], state: { connected: false }, want: ['a NodeGone'] },
     { name: 'no pod at all', pods: [], state: { connected: false }, want: ['a PodPending'] },
     { name: 'nothing when it trains', pods: [aPod('a')], state: {}, want: [] },
     {
@@ -456,12 +501,12 @@ describe('status.participants', () => {
       state: { round: 0, failureReason: 'TrainingDiverged' },
       want: [],
     },
-  ])('says $name', ({ pods, state, want }) => {
+  ])('says $name', ({ pods, state, want, ...rest }) => {
     const campaign = aCampaign({
       current: aRoundState({ participants: ['a'] }),
       participants: [aParticipant('a', state)],
     })
-    expect(causes(aSight({ campaign, pods }))).toEqual(want)
+    expect(causes(aSight({ campaign, pods, ...rest }))).toEqual(want)
   })
 
   it('calls a node late whose update was not in when the round closed', () => {

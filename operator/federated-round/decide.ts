@@ -82,7 +82,7 @@ function createPods(seen: Observation, wanted: Candidate[]): Action[] {
     .filter((candidate) => !present.has(candidate.node.name))
     .map(({ node, dataset }) => ({
       kind: 'createPod',
-      pod: { name: podName(seen.round.name, node.name), node: node.name, dataset },
+      pod: { name: podName(seen.round, node.name), node: node.name, dataset },
     }))
 }
 
@@ -92,14 +92,15 @@ function deletePods(seen: Observation, when: (pod: Observation['pods'][number]) 
     .map((pod) => ({ kind: 'deletePod', name: pod.name, uid: pod.uid }))
 }
 
+/** Pods first: telling the hub may fail, and pods that nobody needs must not wait for that. */
 function end(seen: Observation, reason: string): Action[] {
   const nodes = seen.pods.map((pod) => pod.node).sort()
   const known = seen.campaign.kind === 'known' && seen.campaign.state.known
   const tell: Action[] =
-    known && nodes.length > 0
+    known && seen.model && nodes.length > 0
       ? [{ kind: 'applyCampaign', plan: campaignPlan(seen, { round: undefined, nodes, finished: reason }) }]
       : []
-  return [...tell, ...deletePods(seen, () => true)]
+  return [...deletePods(seen, () => true), ...tell]
 }
 
 function wakeAfter(seen: Observation, situation: Situation): number | undefined {

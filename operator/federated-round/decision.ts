@@ -1,11 +1,6 @@
 // The vocabulary between observe, decide and act of a FederatedRound.
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
-import type {
-  CampaignPlan,
-  CampaignState,
-  ModelVersion,
-  PublishRequest,
-} from '#federation/wire/generated/tributary.ts'
+import type { CampaignPlan, CampaignState, PublishRequest } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
 
 /** Answer of the hub, or why there is none. */
@@ -15,8 +10,6 @@ export interface ModelView {
   uid: string
   admitted: 'Yes' | 'NotYet' | 'Refused'
   message: string
-  /** Versions that the hub has published, newest first. */
-  versions: ModelVersion[]
 }
 
 export interface Observation {

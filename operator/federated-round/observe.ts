@@ -45,9 +45,9 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
 async function modelView(hub: HubClient, model: EdgeModelResource): Promise<ModelView> {
   const uid = model.metadata.uid ?? ''
   const answer = await ask(() => hub.getModel(uid))
-  if (answer.kind === 'unreachable') return { uid, admitted: 'NotYet', message: answer.message, versions: [] }
+  if (answer.kind === 'unreachable') return { uid, admitted: 'NotYet', message: answer.message }
   const { state } = answer
-  return { uid, admitted: admittedOf(state), message: messageOf(state), versions: state.versions }
+  return { uid, admitted: admittedOf(state), message: messageOf(state) }
 }
 
 function admittedOf(state: ModelState): ModelView['admitted'] {

@@ -51,9 +51,9 @@ export function draw(
 }
 
 /** Name of the training pod of a node: the same for ever, so that a second one is refused by the API server. */
-export function podName(round: string, node: string): string {
-  const hash = createHash('sha256').update(node).digest('hex').slice(0, 8)
-  return `${round.slice(0, 54).replace(/[-.]+$/, '')}-${hash}`
+export function podName(round: { name: string; uid: string }, node: string): string {
+  const hash = createHash('sha256').update(`${round.uid}/${node}`).digest('hex').slice(0, 12)
+  return `${round.name.slice(0, 50).replace(/[-.]+$/, '')}-${hash}`
 }
 
 /** Byte order, the same on every machine. */

@@ -26,7 +26,7 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
     name: round.name,
     modelUid: seen.model?.uid ?? '',
     training: trainingPlan(round.spec),
-    participants: parts.nodes.map((node) => ({ node, pod: podName(round.name, node) })),
+    participants: parts.nodes.map((node) => ({ node, pod: podName(round, node) })),
     round: parts.round,
     finished: parts.finished !== undefined,
     finishedReason: parts.finished ?? '',

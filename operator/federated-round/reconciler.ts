@@ -21,5 +21,7 @@ export function federatedRoundReconciler(
     decide,
     transitions,
     act: (action, seen) => act(context, action, seen),
+    // One node's pod that is refused (a quota, Pod Security) must not keep the round from the others.
+    isOptional: ({ kind }) => kind === 'createPod' || kind === 'deletePod',
   }
 }

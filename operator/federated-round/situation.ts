@@ -27,6 +27,7 @@ export type Situation =
 
 /** Pause after the first short attempt; doubles with each further one. */
 const ATTEMPT_BACK_OFF_MS = 10_000
+const LONGEST_BACK_OFF_MS = 600_000
 
 type Check = (seen: Observation) => Situation | undefined
 
@@ -34,6 +35,9 @@ const CHECKS: Check[] = [
   alreadyEnded,
   activeDeadlineExceeded,
   hubIsSilent,
+  hubHasForgotten,
+  isSuspendedBeforeItBegan,
+  modelWasReplaced,
   modelIsNotUsable,
   trainingIsNotPossible,
   roundIsOpen,
@@ -99,6 +103,27 @@ function hubIsSilent({ campaign }: Observation): Situation | undefined {
   return campaign.kind === 'unreachable' ? { kind: 'hubUnreachable', message: campaign.message } : undefined
 }
 
+/** A hub that lost its volume would begin again at round 1 and overwrite what people were told. */
+function hubHasForgotten({ campaign, round }: Observation): Situation | undefined {
+  const begun = round.status?.round ?? 0
+  if (campaign.kind !== 'known' || campaign.state.known || begun === 0) return undefined
+  return failed('HubDataLost', `the hub does not know this campaign any more, which was at round ${begun}`)
+}
+
+function isSuspendedBeforeItBegan({ campaign, round }: Observation): Situation | undefined {
+  const begun = campaign.kind === 'known' && campaign.state.current !== undefined
+  return round.spec.suspend && !begun ? { kind: 'suspended' } : undefined
+}
+
+function modelWasReplaced({ campaign, model, round }: Observation): Situation | undefined {
+  const started = campaign.kind === 'known' ? campaign.state.modelUid : ''
+  if (started === '' || !model || model.uid === started) return undefined
+  return failed(
+    'ModelReplaced',
+    `EdgeModel ${round.spec.modelRef.name} was deleted and made anew since the campaign began`,
+  )
+}
+
 function modelIsNotUsable(seen: Observation): Situation | undefined {
   const name = seen.round.spec.modelRef.name
   if (!seen.model)
@@ -137,11 +162,10 @@ function publicationIsOwed(seen: Observation): Situation | undefined {
   return policy === 'EveryRound' || last ? { kind: 'publishing', round: done } : undefined
 }
 
-/** Version number under which a round of this campaign was published. */
-export function publishedVersion(seen: Observation, round?: number): number | undefined {
-  return seen.model?.versions.find(
-    (version) => version.campaign === seen.round.uid && (round === undefined || version.round === round),
-  )?.version
+/** Newest version that this campaign published, of that round or a later one. */
+export function publishedVersion({ campaign }: Observation, round = 0): number | undefined {
+  if (campaign.kind !== 'known' || campaign.state.publishedVersion === 0) return undefined
+  return campaign.state.publishedRound >= round ? campaign.state.publishedVersion : undefined
 }
 
 function roundsAreDone(seen: Observation): Situation | undefined {
@@ -171,7 +195,8 @@ function attemptsAreUsedUp(seen: Observation): Situation | undefined {
 function attemptWasJustShort(seen: Observation): Situation | undefined {
   const short = shortRound(seen)
   if (!short) return undefined
-  const until = short.closedUnixMs + ATTEMPT_BACK_OFF_MS * 2 ** (short.attempt - 1)
+  const pause = Math.min(LONGEST_BACK_OFF_MS, ATTEMPT_BACK_OFF_MS * 2 ** (short.attempt - 1))
+  const until = short.closedUnixMs + pause
   return seen.now < until ? { kind: 'backingOff', round: short, until } : undefined
 }
 

@@ -2,7 +2,7 @@
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
 import type { RoundState } from '#federation/wire/generated/tributary.ts'
 import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
-import { conditionsOf, timestamp } from '#operator/conditions.ts'
+import { conditionsOf, isTrue, timestamp } from '#operator/conditions.ts'
 import { attention } from './attention.ts'
 import { conditionFacts } from './condition-facts.ts'
 import type { Observation } from './decision.ts'
@@ -14,6 +14,7 @@ const HISTORY = 10
 
 export function statusOf(seen: Observation, situation: Situation): FederatedRoundStatus {
   const { round, now } = seen
+  if (situation.kind === 'ended' && hasEnded(round.status)) return asTold(round.status, round.generation)
   const conditions = conditionsOf(conditionFacts(seen, situation), round.status?.conditions, {
     now,
     generation: round.generation,
@@ -29,6 +30,16 @@ export function statusOf(seen: Observation, situation: Situation): FederatedRoun
     participants: situation.kind === 'ended' ? round.status?.participants : attention(seen),
     conditions,
   })
+}
+
+/** What became of an ended campaign does not change with the fleet or the model afterwards. */
+function asTold(status: FederatedRoundStatus, generation: number): FederatedRoundStatus {
+  const conditions = status.conditions?.map((condition) => ({ ...condition, observedGeneration: generation }))
+  return withoutUndefined({ ...status, observedGeneration: generation, conditions })
+}
+
+function hasEnded(status: FederatedRoundStatus | undefined): status is FederatedRoundStatus {
+  return isTrue(status?.conditions, 'Complete') || isTrue(status?.conditions, 'Failed')
 }
 
 /** One word for people. */

@@ -60,7 +60,7 @@ export function aRound(spec: object = {}, changes: Partial<FederatedRound> = {})
 
 export function aPod(node: string, changes: Partial<PodView> = {}): PodView {
   return {
-    name: podName('digits', node),
+    name: podName({ name: 'digits', uid: 'uid-round' }, node),
     uid: `uid-${node}`,
     node,
     phase: 'Running',
@@ -98,7 +98,7 @@ export function aSight(changes: Partial<Observation> = {}): Observation {
   return {
     now: T0 + 10 * SECOND,
     round: aRound(),
-    model: { uid: 'uid-model', admitted: 'Yes', message: '', versions: [] },
+    model: { uid: 'uid-model', admitted: 'Yes', message: '' },
     profiles: [aProfile()],
     missingProfiles: [],
     nodes: ['a', 'b', 'c'].map((name) => aNode(name)),

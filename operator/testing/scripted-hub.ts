@@ -55,7 +55,9 @@ export class ScriptedHub implements HubClient {
   applyCampaign(plan: CampaignPlan): Promise<CampaignState> {
     return this.#answer(() => {
       const known = this.campaigns.get(plan.uid)
-      const before = known?.state ?? CampaignState.fromPartial({ uid: plan.uid, known: true, baseVersion: 1 })
+      const before =
+        known?.state ??
+        CampaignState.fromPartial({ uid: plan.uid, known: true, baseVersion: 1, modelUid: plan.modelUid })
       const isNew =
         plan.round &&
         (plan.round.round !== before.current?.round || plan.round.attempt !== before.current.attempt)
@@ -94,6 +96,8 @@ export class ScriptedHub implements HubClient {
           createdUnixMs: 1e12,
         })
       if (!known) model.state = { ...model.state, versions: [made, ...model.state.versions] }
+      const run = this.campaigns.get(campaign)
+      if (run) run.state = { ...run.state, publishedRound: round, publishedVersion: made.version }
       this.#tell(ChangeKind.MODEL, model.plan)
       return made
     })
