@@ -2,7 +2,7 @@
 // back. The node is the one that the agent's token names.
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type { AgentReport, DesiredModels, DistributionServer } from '#federation/wire/generated/tributary.ts'
-import { HubError } from './errors.ts'
+import { checkReport } from './agent-report.ts'
 import {
   authorizationOf,
   endWithError,
@@ -23,9 +23,6 @@ export interface DistributionContext extends CallContext {
 }
 
 type Call = ServerDuplexStream<AgentReport, DesiredModels>
-
-const MAXIMUM_MODELS = 256
-const MAXIMUM_TEXT = 1024
 
 /** The streams that are open, by node. */
 export class Agents {
@@ -93,14 +90,7 @@ class AgentStream {
   }
 
   async receive(report: AgentReport): Promise<void> {
-    if (report.models.length > MAXIMUM_MODELS) {
-      throw new HubError('invalid', 'ReportTooLarge', `a report names at most ${MAXIMUM_MODELS} models`)
-    }
-    const models = report.models.map((model) => ({
-      ...model,
-      failureReason: model.failureReason.slice(0, MAXIMUM_TEXT),
-      failureMessage: model.failureMessage.slice(0, MAXIMUM_TEXT),
-    }))
+    const { models } = checkReport(report)
     await this.#context.models.report(this.#node, models)
     // A node may have begun to serve a model since its stream opened.
     this.#context.models.setConnected(this.#node, true)

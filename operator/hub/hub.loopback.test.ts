@@ -290,12 +290,32 @@ describe('a model', () => {
     await story.modelReady()
     const { stream } = followAs('a')
     const loaded = { failureReason: '', failureMessage: '', failedVersion: 0 }
-    const served = { namespace: 'city', name: 'traffic', version: 1, digest: 'sha256:x', ...loaded }
+    const served = {
+      namespace: 'city',
+      name: 'traffic',
+      version: 1,
+      digest: `sha256:${'0'.repeat(64)}`,
+      ...loaded,
+    }
     stream.write({ softwareVersion: 'test', models: [served] })
     await until(async () => (await story.model()).agents.length > 0)
     expect((await story.model()).agents).toMatchObject([{ node: 'a', version: 1, connected: true }])
     stream.cancel()
     await until(async () => (await story.model()).agents[0]?.connected === false)
+  })
+})
+
+describe('an agent whose report cannot be true', () => {
+  it('is told which field is wrong, and nothing of it is kept', async () => {
+    await story.modelReady()
+    const { stream } = followAs('a')
+    const ended = new Promise<unknown>((resolve) => stream.once('error', resolve))
+    const loaded = { failureReason: '', failureMessage: '', failedVersion: 0 }
+    const served = { namespace: 'city', name: 'traffic', version: 1, ...loaded }
+    stream.write({ softwareVersion: 'test', models: [{ ...served, digest: 'x'.repeat(3_000_000) }] })
+    const details = expect.stringContaining('models.0.digest') as string
+    expect(await ended).toMatchObject({ code: 3, details })
+    expect((await story.model()).agents).toEqual([])
   })
 })
 
