@@ -240,6 +240,26 @@ describe('a restart', () => {
   })
 })
 
+describe('a node called like a temporary file', () => {
+  it('loses nothing at a restart', async () => {
+    await story.modelReady()
+    await story.applyCampaign({
+      participants: ['b', 'edge.tmp'].map((node) => ({ node, pod: `pod-${node}` })),
+      round: {
+        round: 1,
+        attempt: 1,
+        participants: ['b', 'edge.tmp'],
+        minimumUpdates: 2,
+        deadlineSeconds: 60,
+      },
+    })
+    const update = await story.updateOf(story.participant('edge.tmp'), 'edge.tmp', floats(1, 1, 1, 1))
+    expect((await patch(story.endpoint, update, { token: podToken('edge.tmp') })).status).toBe(201)
+    await story.restart()
+    expect((await story.campaign()).current).toMatchObject({ received: 1 })
+  })
+})
+
 describe('a model', () => {
   it('that cannot be trained is refused by name, for good', async () => {
     story.test.files.set('configmap://bad/model.onnx', Buffer.from('BAD'))

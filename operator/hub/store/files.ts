@@ -1,12 +1,13 @@
 // Files that survive a crash at any moment: a file is either absent, or whole and on the disk. Writers put the bytes
-// in a temporary file beside it, flush it, rename it, and flush the folder; what a crash leaves half-written ends in
-// ".tmp" and is removed at the next start.
+// in a temporary file beside it, flush it, rename it, and flush the folder; what a crash leaves half-written has a
+// name that nothing else can have, and is removed at the next start.
 import { constants } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 
-const TEMPORARY_SUFFIX = '.tmp'
+// No name, UID or digest of Kubernetes or ours holds a tilde: a node may be called "edge.tmp".
+const TEMPORARY_SUFFIX = '.tmp~'
 const MAXIMUM_RECORD_BYTES = 16 * 1024 * 1024
 let temporaryFiles = 0
 

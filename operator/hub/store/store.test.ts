@@ -47,14 +47,22 @@ describe('records', () => {
 
 describe('what a crash leaves', () => {
   it('is removed at the start: half-written files and half-removed folders', async () => {
-    await mkdir(join(root, 'campaigns/x.7.tmp/rounds'), { recursive: true })
-    await writeFile(join(root, 'campaigns/x.7.tmp/plan.json'), '{}')
+    await mkdir(join(root, 'campaigns/x.7.tmp~/rounds'), { recursive: true })
+    await writeFile(join(root, 'campaigns/x.7.tmp~/plan.json'), '{}')
     await mkdir(join(root, 'blobs'))
-    await writeFile(join(root, 'blobs/incoming.3.tmp'), 'half')
+    await writeFile(join(root, 'blobs/incoming.3.tmp~'), 'half')
     await writeFile(join(root, 'blobs/whole'), 'whole')
     await removeTemporaryFiles(root)
     expect(await readdir(join(root, 'blobs'))).toEqual(['whole'])
     expect(await readdir(join(root, 'campaigns'))).toEqual([])
+  })
+
+  it('leaves alone what merely is called like something temporary', async () => {
+    await writeRecord(join(root, 'updates/edge.tmp/update.json'), { x: 1 })
+    await writeRecord(join(root, 'updates/edge.1.tmp/update.json'), { x: 2 })
+    await removeTemporaryFiles(root)
+    expect(await readRecord(join(root, 'updates/edge.tmp/update.json'), Point)).toEqual({ x: 1 })
+    expect(await readRecord(join(root, 'updates/edge.1.tmp/update.json'), Point)).toEqual({ x: 2 })
   })
 
   it('a folder is removed in one step', async () => {
