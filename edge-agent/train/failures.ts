@@ -1,5 +1,5 @@
 // The reasons with which a training pod reports that it could not do what it was asked, and what each means. The list
-// is complete: docs/api.md shows it, and nothing else goes up as a reason.
+// is complete: docs/edge.md shows it, and nothing else goes up as a reason.
 
 export const FAILURE_REASONS = {
   DatasetUnreadable:
