@@ -18,6 +18,9 @@ const PHASES: Record<Phase, RoundState_Phase> = {
   Short: RoundState_Phase.SHORT,
 }
 
+const MAXIMUM_FAILURE_MESSAGES = 50
+const MAXIMUM_FAILURE_MESSAGE = 512
+
 /** The newest version that came of a campaign. */
 interface Published {
   readonly round: number
@@ -38,7 +41,7 @@ export function campaignState(campaign: Campaign, published: Published | undefin
       .toSorted((a, b) => b.number - a.number)
       .slice(0, HISTORY)
       .map((round) => roundState(campaign, round)),
-    participants: campaign.plan.participants.map(({ node }) => participantState(campaign, node)),
+    participants: participantStates(campaign),
     failureReason: campaign.failure?.reason ?? '',
     failureMessage: campaign.failure?.message ?? '',
     modelUid: campaign.plan.modelUid,
@@ -118,6 +121,18 @@ export function meanMetrics(evaluations: readonly EvaluationRecord[]): Record<st
   const means = [...sums].map(([name, sum]) => [name, sum.weighted / sum.samples] as const)
   const measured = means.filter(([, mean]) => Number.isFinite(mean)).sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(measured)
+}
+
+/** Every participant; but for a fleet that fails as a whole, the messages of some: all would not fit into a message. */
+function participantStates(campaign: Campaign): ParticipantState[] {
+  const nodes = campaign.plan.participants.map(({ node }) => node)
+  const failing = nodes.filter((node) => campaign.current?.failureOf(node)).sort()
+  const explained = new Set(failing.slice(0, MAXIMUM_FAILURE_MESSAGES))
+  return nodes.map((node) => {
+    const state = participantState(campaign, node)
+    const message = explained.has(node) ? state.failureMessage.slice(0, MAXIMUM_FAILURE_MESSAGE) : ''
+    return { ...state, failureMessage: message }
+  })
 }
 
 function participantState(campaign: Campaign, node: string): ParticipantState {
