@@ -60,6 +60,8 @@ async function oneStorm(
   want: string,
 ): Promise<{ right: boolean; text: string }> {
   try {
+    // New pods: Kubernetes makes one that crashed several times wait for minutes, which would only be waiting here.
+    await restartEverything(cluster)
     const { digest, killed } = await disturbed(cluster, `storm-${storm.seed}`, storm)
     const right = digest === want
     return {
