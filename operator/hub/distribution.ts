@@ -1,8 +1,14 @@
 // The agents' streams: what each node should serve, at once and after each change; what each has loaded is reported
 // back. The node is the one that the agent's token names.
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import type { AgentReport, DesiredModels, DistributionServer } from '#federation/wire/generated/tributary.ts'
+import type {
+  AgentReport,
+  DesiredModel,
+  DesiredModels,
+  DistributionServer,
+} from '#federation/wire/generated/tributary.ts'
 import { checkReport } from './agent-report.ts'
+import type { FleetHold } from './fleet-hold.ts'
 import {
   authorizationOf,
   endWithError,
@@ -20,6 +26,7 @@ export interface DistributionContext extends CallContext {
   readonly metrics: HubMetrics
   readonly agentUsername: string
   readonly agents: Agents
+  readonly hold: FleetHold
 }
 
 type Call = ServerDuplexStream<AgentReport, DesiredModels>
@@ -75,6 +82,8 @@ class AgentStream {
   readonly #context: DistributionContext
   readonly #call: Call
   readonly #node: string
+  /** The models that the agent names in its last report; undefined before the first. */
+  #named: ReadonlySet<string> | undefined
   #sent = ''
   #closed = false
 
@@ -94,16 +103,25 @@ class AgentStream {
     await this.#context.models.report(this.#node, models)
     // A node may have begun to serve a model since its stream opened.
     this.#context.models.setConnected(this.#node, true)
+    this.#named = new Set(models.map(keyOf))
+    this.send()
   }
 
   /** Sends what the node should serve unless it is what was sent last. */
   send(): void {
     if (this.#closed || isCancelled(this.#call)) return
     const models = this.#context.models.desired(this.#node)
+    if (this.#context.hold.held && !this.#keepsAll(models)) return
     const text = JSON.stringify(models)
     if (text === this.#sent) return
     this.#sent = text
     this.#call.write({ models })
+  }
+
+  /** Whether the agent would keep every model that it has. */
+  #keepsAll(models: readonly DesiredModel[]): boolean {
+    const wanted = new Set(models.map(keyOf))
+    return this.#named !== undefined && [...this.#named].every((model) => wanted.has(model))
   }
 
   close(): void {
@@ -112,4 +130,9 @@ class AgentStream {
     this.#context.metrics.streams.dec({ service: 'Distribution' })
     if (this.#context.agents.remove(this.#node, this)) this.#context.models.setConnected(this.#node, false)
   }
+}
+
+/** A slash is in neither part. */
+function keyOf({ namespace, name }: { namespace: string; name: string }): string {
+  return `${namespace}/${name}`
 }

@@ -31,14 +31,21 @@ async function sendBoth(): Promise<void> {
   await Promise.all([story.evaluate(a, 10, { loss: 1 }), story.evaluate(b, 30, { loss: 2 })])
 }
 
-function followAs(node: string): {
+function followAs(
+  node: string,
+  of = story,
+  loaded?: readonly string[],
+): {
   desired: DesiredModels[]
   stream: ReturnType<Story['clients']['distribution']['follow']>
 } {
-  const stream = story.clients.distribution.follow(bearer(agentToken(node)))
+  const stream = of.clients.distribution.follow(bearer(agentToken(node)))
   const desired: DesiredModels[] = []
   stream.on('data', (message: DesiredModels) => desired.push(message))
   stream.on('error', () => undefined)
+  const facts = { version: 1, digest: '', failureReason: '', failureMessage: '', failedVersion: 0 }
+  const models = loaded?.map((name) => ({ namespace: 'city', name, ...facts }))
+  if (models) stream.write({ softwareVersion: 'test', models })
   return { desired, stream }
 }
 
@@ -322,6 +329,27 @@ describe('a model', () => {
     expect((await story.model()).agents).toMatchObject([{ node: 'a', version: 1, connected: true }])
     stream.cancel()
     await until(async () => (await story.model()).agents[0]?.connected === false)
+  })
+})
+
+describe('a hub on an empty volume', () => {
+  it('has agents keep what they serve until the operator had time to apply its models', async () => {
+    const fresh = await Story.begin({ fleetHoldMs: 2_000 })
+    try {
+      const before = followAs('a', fresh, ['traffic', 'noise'])
+      const blank = followAs('b', fresh, [])
+      await until(() => blank.desired.length === 1)
+      await fresh.modelReady()
+      await until(() => blank.desired.at(-1)?.models.length === 1)
+      expect(before.desired).toEqual([])
+      await until(() => before.desired.length > 0)
+      expect(before.desired[0]?.models.map(({ name }) => name)).toEqual(['traffic'])
+      await fresh.restart()
+      const after = followAs('a', fresh, ['noise'])
+      await until(() => after.desired.at(-1)?.models.length === 1)
+    } finally {
+      await fresh.end()
+    }
   })
 })
 

@@ -5,6 +5,7 @@ import { BlobServer } from './blob-server.ts'
 import { Changes } from './changes.ts'
 import { changeOfCampaign, changeOfModel, controlService } from './control.ts'
 import { Agents, distributionService } from './distribution.ts'
+import { FleetHold } from './fleet-hold.ts'
 import { startHealthServer } from './health.ts'
 import { httpListener, type Routes } from './http.ts'
 import { Identities, requireParticipant } from './identity.ts'
@@ -27,6 +28,7 @@ import {
 
 const DEFAULT_KEEPALIVE_MS = 14_000
 const DEFAULT_IDLE_MS = 30_000
+const DEFAULT_FLEET_HOLD_MS = 60_000
 
 export async function runHub(options: HubOptions): Promise<RunningHub> {
   const hub = await Hub.open(options)
@@ -53,6 +55,7 @@ class Hub {
   readonly #blobs: BlobStore
   readonly #changes = new Changes()
   readonly #agents = new Agents()
+  readonly #hold: FleetHold
   readonly #identities: Identities
   readonly #metrics: HubMetrics
   readonly #models: Models
@@ -64,6 +67,7 @@ class Hub {
     const hub = new Hub(options)
     await hub.#blobs.open()
     await hub.#models.load()
+    await hub.#hold.load(hub.#models.all().length > 0)
     await hub.#campaigns.load()
     hub.#sweep()
     return hub
@@ -75,6 +79,8 @@ class Hub {
     this.#blobs = new BlobStore(directory)
     this.#identities = new Identities(reviewToken, clock)
     this.#metrics = hubMetrics(registry, () => countPhases(this.#campaigns.all()))
+    const holdMs = options.fleetHoldMs ?? DEFAULT_FLEET_HOLD_MS
+    this.#hold = new FleetHold(directory, { holdMs, clock, onEnd: () => this.#agents.refresh() })
     const sweep = (): void => this.#sweep()
     this.#models = new Models(directory, {
       blobs: this.#blobs,
@@ -84,6 +90,7 @@ class Hub {
       clock,
       logger,
       sweep,
+      planComes: async () => this.#hold.planComes(),
       onChange: (model) => {
         this.#changes.notify(changeOfModel(model))
         this.#agents.refresh()
@@ -115,6 +122,7 @@ class Hub {
 
   async stop(): Promise<void> {
     this.#changes.stop()
+    this.#hold.stop()
     await this.#campaigns.stop()
     await this.#models.stop()
     await this.#options.compiler.close()
@@ -131,7 +139,7 @@ class Hub {
     const shared = { identities: this.#identities, logger, metrics: this.#metrics, clock }
     const [models, campaigns] = [this.#models, this.#campaigns]
     const control = { ...shared, models, campaigns, changes: this.#changes, operatorUsername }
-    const distribution = { ...shared, models, agentUsername, agents: this.#agents }
+    const distribution = { ...shared, models, agentUsername, agents: this.#agents, hold: this.#hold }
     return [
       { definition: ControlService, implementation: controlService(control) },
       { definition: DistributionService, implementation: distributionService(distribution) },

@@ -26,6 +26,8 @@ export interface ModelsContext {
   readonly logger: Logger
   readonly onChange: (model: Model) => void
   readonly sweep: () => void
+  /** Called and awaited before the plan of a new model is written. */
+  readonly planComes: () => Promise<void>
 }
 
 /** A round whose parameters become a version. */
@@ -84,6 +86,7 @@ export class Models {
         await this.#update(known, plan)
         return known
       }
+      await this.#context.planComes()
       const model = await Model.create(join(this.#directory, plan.uid), plan)
       this.#add(model)
       this.#context.onChange(model)

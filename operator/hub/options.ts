@@ -51,6 +51,8 @@ export interface HubOptions {
   readonly keepaliveMs?: number
   /** How long an upload or download may stand still. Default 30 s. */
   readonly idleMs?: number
+  /** How long a hub on an empty volume, once a model is applied, has agents keep what they serve. Default 60 s. */
+  readonly fleetHoldMs?: number
 }
 
 export interface RunningHub {

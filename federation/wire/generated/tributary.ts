@@ -4496,7 +4496,8 @@ export type DistributionService = typeof DistributionService;
 export const DistributionService = {
   /**
    * One stream an agent. The agent reports what it has loaded at once and after each change, at the latest every
-   * 30 s; the hub answers with the models this node should serve, at once and after each change.
+   * 30 s; the hub answers with the models this node should serve, at once and after each change. A hub on an empty
+   * volume answers nothing that leaves out a model of the report until its first plan is a minute old.
    */
   follow: {
     path: "/tributary.v1alpha1.Distribution/Follow" as const,
@@ -4512,7 +4513,8 @@ export const DistributionService = {
 export interface DistributionServer extends UntypedServiceImplementation {
   /**
    * One stream an agent. The agent reports what it has loaded at once and after each change, at the latest every
-   * 30 s; the hub answers with the models this node should serve, at once and after each change.
+   * 30 s; the hub answers with the models this node should serve, at once and after each change. A hub on an empty
+   * volume answers nothing that leaves out a model of the report until its first plan is a minute old.
    */
   follow: handleBidiStreamingCall<AgentReport, DesiredModels>;
 }
@@ -4520,7 +4522,8 @@ export interface DistributionServer extends UntypedServiceImplementation {
 export interface DistributionClient extends Client {
   /**
    * One stream an agent. The agent reports what it has loaded at once and after each change, at the latest every
-   * 30 s; the hub answers with the models this node should serve, at once and after each change.
+   * 30 s; the hub answers with the models this node should serve, at once and after each change. A hub on an empty
+   * volume answers nothing that leaves out a model of the report until its first plan is a minute old.
    */
   follow(): ClientDuplexStream<AgentReport, DesiredModels>;
   follow(options: Partial<CallOptions>): ClientDuplexStream<AgentReport, DesiredModels>;

@@ -1,5 +1,6 @@
 // What the hub writes down, and the shape it must have when it is read again. On the volume:
 //
+//   fleet.json                               until when agents keep what they serve, whatever is planned
 //   blobs/sha256/<hex>                       models, graphs, parameters, signed manifests
 //   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
 //   campaigns/<uid>/plan.json start.json failure.json

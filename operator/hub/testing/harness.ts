@@ -74,6 +74,7 @@ export function testOptions(given: {
     registry,
     port: 0,
     healthPort: 0,
+    fleetHoldMs: 0,
     host: '127.0.0.1',
   }
 }
