@@ -1,4 +1,5 @@
 // Campaigns over real TLS: plan, train, merge, evaluate, publish, follow; and what happens when somebody does not.
+import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { verifyManifest } from '#federation/artefact/manifest.ts'
 import {
@@ -244,6 +245,26 @@ describe('a restart', () => {
     expect(await story.publish(1)).toMatchObject({ version: 2 })
     await story.restart()
     expect((await story.model()).versions).toHaveLength(2)
+  })
+})
+
+describe('another signing key', () => {
+  it('signs what was published before the hub serves again', async () => {
+    const changes = { signingKey: generateKeyPairSync('ed25519').privateKey }
+    const rotated = await Story.begin(changes)
+    try {
+      await rotated.modelReady()
+      const keys = generateKeyPairSync('ed25519')
+      changes.signingKey = keys.privateKey
+      await rotated.restart()
+      const { desired } = followAs('a', rotated)
+      await until(() => desired.length > 0)
+      const digest = desired[0]?.models[0]?.manifest?.digest ?? ''
+      const envelope = await rotated.blob(digest, agentToken('a'))
+      expect(verifyManifest(envelope.body, [keys.publicKey])).toMatchObject({ name: 'traffic', version: 1 })
+    } finally {
+      await rotated.end()
+    }
   })
 })
 

@@ -68,8 +68,15 @@ export class Model {
   }
 
   async addVersion(record: VersionRecord): Promise<void> {
-    await writeRecord(join(this.directory, 'versions', `${record.version}.json`), record)
+    await this.#saveVersion(record)
     this.versions.push(record)
+  }
+
+  /** Replaces the record of a version that is there. */
+  async replaceVersion(record: VersionRecord): Promise<void> {
+    await this.#saveVersion(record)
+    const index = this.versions.findIndex(({ version }) => version === record.version)
+    this.versions[index] = record
   }
 
   /** Returns whether the report says anything new. Only news is written: agents repeat themselves every 30 s. */
@@ -105,6 +112,10 @@ export class Model {
         })),
       parameterCount: this.admission?.parameterCount ?? 0,
     }
+  }
+
+  async #saveVersion(record: VersionRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'versions', `${record.version}.json`), record)
   }
 
   #phase(): { phase: ModelState_Phase; reason: string; message: string } {

@@ -3,11 +3,11 @@
 import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { signManifest } from '#federation/artefact/manifest.ts'
 import { digestOf } from '#federation/wire/digest.ts'
 import type { DesiredModel, ServedModel } from '#federation/wire/generated/tributary.ts'
 import { ModelRefused, type ModelCompiler } from './compiler.ts'
 import { HubError } from './errors.ts'
+import { putManifest, signAnew } from './manifests.ts'
 import { SourceUnreachable, type ModelSource } from './model-source.ts'
 import { Model } from './model.ts'
 import type { Clock } from './options.ts'
@@ -62,8 +62,10 @@ export class Models {
     await makeDirectory(this.#directory)
     for (const uid of await listDirectory(this.#directory)) {
       const model = await Model.load(join(this.#directory, uid))
-      if (model) this.#add(model)
+      if (model) this.#models.set(uid, model)
     }
+    await signAnew(this.all(), this.#context)
+    for (const model of this.all()) this.#add(model)
   }
 
   get(uid: string): Model | undefined {
@@ -260,29 +262,13 @@ export class Models {
   }
 
   async #addVersion(model: Model, bytes: Uint8Array, origin: Origin): Promise<VersionRecord> {
-    const { blobs, clock, signingKey } = this.#context
-    const { campaign, round, parent, metrics, participants, samples } = origin
+    const { parent: parentDigest, campaign, round, metrics, participants, samples } = origin
     const version = (model.latest?.version ?? 0) + 1
-    const createdMs = clock.now()
-    const file = await blobs.put(bytes)
-    const envelope = signManifest(
-      {
-        namespace: model.plan.namespace,
-        name: model.plan.name,
-        version,
-        model: file,
-        ...(parent !== '' && { parent }),
-        created: new Date(createdMs).toISOString(),
-        metrics,
-        participants,
-        samples,
-        ...(campaign !== '' && { campaign, round }),
-      },
-      signingKey,
-    )
-    const manifest = await blobs.put(envelope)
-    const facts = { parentDigest: parent, createdMs, campaign, round, metrics, participants, samples }
-    const record = { version, ...file, ...facts, manifest }
+    const createdMs = this.#context.clock.now()
+    const file = await this.#context.blobs.put(bytes)
+    const facts = { parentDigest, createdMs, campaign, round, metrics, participants, samples }
+    const described = { version, ...file, ...facts }
+    const record = { ...described, manifest: await putManifest(this.#context, model.plan, described) }
     await model.addVersion(record)
     return record
   }
