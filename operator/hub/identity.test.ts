@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Identities } from './identity.ts'
 import type { ReviewedIdentity } from './options.ts'
 
@@ -66,6 +66,48 @@ describe('identities', () => {
       })
       expect(asked).toHaveLength(turn)
     }
+  })
+
+  it('that are known stay known while invented tokens are tried', async () => {
+    const { identities, asked } = setUp({ good: someone })
+    await identities.identify('Bearer good')
+    for (let i = 0; i < 21_000; i++) await identities.identify(`Bearer bad${i}`).catch(() => undefined)
+    asked.length = 0
+    expect(await identities.identify('Bearer good')).toEqual(someone)
+    expect(asked).toEqual([])
+  })
+
+  it('are asked for by so many at a time; others wait, and too many or too long is unavailable', async () => {
+    const answers: ((identity: ReviewedIdentity) => void)[] = []
+    const review = async (): Promise<ReviewedIdentity> => new Promise((resolve) => answers.push(resolve))
+    const limits = { running: 2, waiting: 1, waitMs: 60_000 }
+    const identities = new Identities(review, { now: () => 0 }, limits)
+    const [a, b, c] = ['a', 'b', 'c'].map(async (token) => identities.identify(`Bearer ${token}`))
+    await expect(identities.identify('Bearer d')).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringContaining('too many') as string,
+    })
+    expect(answers).toHaveLength(2)
+    answers[0]?.(someone)
+    expect(await a).toEqual(someone)
+    await vi.waitFor(() => expect(answers).toHaveLength(3))
+    answers[1]?.(someone)
+    answers[2]?.(someone)
+    expect(await Promise.all([b, c])).toEqual([someone, someone])
+  })
+
+  it('that wait too long for their turn are unavailable, and take no place', async () => {
+    const answers: ((identity: ReviewedIdentity) => void)[] = []
+    const review = async (): Promise<ReviewedIdentity> => new Promise((resolve) => answers.push(resolve))
+    const identities = new Identities(review, { now: () => 0 }, { running: 1, waiting: 9, waitMs: 1 })
+    const first = identities.identify('Bearer a')
+    await expect(identities.identify('Bearer b')).rejects.toMatchObject({ kind: 'unavailable' })
+    answers[0]?.(someone)
+    await first
+    const third = identities.identify('Bearer c')
+    await vi.waitFor(() => expect(answers).toHaveLength(2))
+    answers[1]?.(someone)
+    expect(await third).toEqual(someone)
   })
 
   it.each([

@@ -2,28 +2,36 @@
 // follows from the identity alone; no field of a message or path is believed without it.
 import { createHash } from 'node:crypto'
 import { HubError } from './errors.ts'
+import { Limiter, type Limits } from './limiter.ts'
 import type { Clock, ReviewedIdentity, TokenReviewer } from './options.ts'
 import type { Campaign } from './rounds/campaign.ts'
 
 const GOOD_FOR_MS = 60_000
 const BAD_FOR_MS = 10_000
-const MAXIMUM_REMEMBERED = 20_000
+const MAXIMUM_GOOD = 20_000
+const MAXIMUM_BAD = 5_000
 const MAXIMUM_TOKEN_BYTES = 16 * 1024
 const REVIEW_TIMEOUT_MS = 10_000
+const MAXIMUM_REVIEWS: Limits = { running: 32, waiting: 1_000, waitMs: 10_000 }
 
 interface Remembered {
-  readonly identity: Promise<ReviewedIdentity | undefined>
-  untilMs: number
+  readonly identity: ReviewedIdentity | undefined
+  readonly untilMs: number
 }
 
 export class Identities {
   readonly #review: TokenReviewer
   readonly #clock: Clock
-  readonly #remembered = new Map<string, Remembered>()
+  readonly #limiter: Limiter
+  // Apart, so that a flood of invented tokens pushes out nobody who is known.
+  readonly #good = new Map<string, Remembered>()
+  readonly #bad = new Map<string, Remembered>()
+  readonly #asking = new Map<string, Promise<ReviewedIdentity | undefined>>()
 
-  constructor(review: TokenReviewer, clock: Clock) {
+  constructor(review: TokenReviewer, clock: Clock, limits: Limits = MAXIMUM_REVIEWS) {
     this.#review = review
     this.#clock = clock
+    this.#limiter = new Limiter(limits)
   }
 
   /** @param authorization the header's value */
@@ -45,44 +53,55 @@ export class Identities {
     )
   }
 
-  #lookUp(token: string): Promise<ReviewedIdentity | undefined> {
+  async #lookUp(token: string): Promise<ReviewedIdentity | undefined> {
     // Tokens are secrets: only their hashes stay in memory.
     const key = createHash('sha256').update(token).digest('base64')
-    const known = this.#remembered.get(key)
+    const known = this.#good.get(key) ?? this.#bad.get(key)
     if (known && known.untilMs > this.#clock.now()) return known.identity
-    const identity = this.#reviewInTime(token)
-    const entry: Remembered = { identity, untilMs: this.#clock.now() + GOOD_FOR_MS }
-    this.#remember(key, entry)
-    identity.then(
-      (found) => {
-        if (!found) entry.untilMs = this.#clock.now() + BAD_FOR_MS
-      },
-      () => this.#remembered.delete(key),
-    )
-    return identity
+    const asking = this.#asking.get(key) ?? this.#ask(key, token)
+    this.#asking.set(key, asking)
+    return asking
+  }
+
+  async #ask(key: string, token: string): Promise<ReviewedIdentity | undefined> {
+    try {
+      const identity = await this.#reviewInTime(token)
+      this.#remember(key, identity)
+      return identity
+    } finally {
+      this.#asking.delete(key)
+    }
   }
 
   async #reviewInTime(token: string): Promise<ReviewedIdentity | undefined> {
+    try {
+      return await this.#limiter.run(async () => this.#reviewOnce(token))
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      throw new HubError('unavailable', 'TokenReviewFailed', `tokens cannot be checked now: ${why}`)
+    }
+  }
+
+  async #reviewOnce(token: string): Promise<ReviewedIdentity | undefined> {
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error('TokenReview took too long')), REVIEW_TIMEOUT_MS)
     })
     try {
       return await Promise.race([this.#review(token), timeout])
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
-      throw new HubError('unavailable', 'TokenReviewFailed', `tokens cannot be checked now: ${why}`)
     } finally {
       clearTimeout(timer)
     }
   }
 
-  #remember(key: string, entry: Remembered): void {
-    this.#remembered.delete(key)
-    this.#remembered.set(key, entry)
-    if (this.#remembered.size <= MAXIMUM_REMEMBERED) return
-    const oldest = this.#remembered.keys().next().value
-    if (oldest !== undefined) this.#remembered.delete(oldest)
+  #remember(key: string, identity: ReviewedIdentity | undefined): void {
+    this.#good.delete(key)
+    this.#bad.delete(key)
+    const memory = identity ? this.#good : this.#bad
+    memory.set(key, { identity, untilMs: this.#clock.now() + (identity ? GOOD_FOR_MS : BAD_FOR_MS) })
+    if (memory.size <= (identity ? MAXIMUM_GOOD : MAXIMUM_BAD)) return
+    const oldest = memory.keys().next().value
+    if (oldest !== undefined) memory.delete(oldest)
   }
 }
 
