@@ -1,4 +1,5 @@
 // Reads everything that a decision about an EdgeModel needs: from the caches, and from the hub.
+import { ask } from '#operator/hub-client/from-hub.ts'
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { ReadonlyCache } from '#operator/kube/cache.ts'
 import type { Node } from '#operator/kube/resources.ts'
@@ -19,12 +20,6 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
   if (!resource) return undefined
   const model = observedOf(resource)
   const nodes = sources.nodes.list().map(nodeView)
-  const hub = await sources.hub
-    .getModel(model.uid)
-    .then((state) => ({ kind: 'known' as const, state }))
-    .catch((error: unknown) => ({
-      kind: 'unreachable' as const,
-      message: error instanceof Error ? error.message : String(error),
-    }))
+  const hub = await ask(() => sources.hub.getModel(model.uid))
   return { now: sources.now(), model, nodes, hub }
 }

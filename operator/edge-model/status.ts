@@ -8,6 +8,7 @@ import type { EventFact } from '#operator/events.ts'
 import { conditionEvents } from '#operator/events.ts'
 import { isReady } from '#operator/objects.ts'
 import type { NodeView } from '#operator/objects.ts'
+import { shownMetrics } from '#operator/shown-metrics.ts'
 import type { Observation } from './decision.ts'
 
 type Attention = NonNullable<EdgeModelStatus['agents']>[number]
@@ -94,11 +95,7 @@ function versionOf(version: ModelVersion): NonNullable<EdgeModelStatus['versions
       : {}),
     ...(trained
       ? {
-          metrics: Object.fromEntries(
-            Object.entries(version.metrics)
-              .sort(([a], [b]) => (a < b ? -1 : 1))
-              .map(([name, value]) => [name, Number(value.toPrecision(6))]),
-          ),
+          metrics: shownMetrics(version.metrics),
         }
       : {}),
   }

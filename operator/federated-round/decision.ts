@@ -1,10 +1,8 @@
 // The vocabulary between observe, decide and act of a FederatedRound.
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
 import type { CampaignPlan, CampaignState, PublishRequest } from '#federation/wire/generated/tributary.ts'
+import type { FromHub } from '#operator/hub-client/from-hub.ts'
 import type { DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
-
-/** Answer of the hub, or why there is none. */
-export type FromHub<T> = { kind: 'known'; state: T } | { kind: 'unreachable'; message: string }
 
 export interface ModelView {
   uid: string

@@ -1,5 +1,6 @@
 // Reads everything that a decision about a FederatedRound needs into one value: from the caches, and from the hub.
 // What is missing is undefined; a silent hub is a value, too.
+import { ask } from '#operator/hub-client/from-hub.ts'
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { ReadonlyCache } from '#operator/kube/cache.ts'
 import type { Node, Pod } from '#operator/kube/resources.ts'
@@ -9,7 +10,7 @@ import { ModelState_Phase as Phase } from '#federation/wire/generated/tributary.
 import type { ModelState } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfileResource, EdgeModelResource, FederatedRoundResource } from '#operator/resources.ts'
 import { nodeView, observedOf, podView } from '#operator/views.ts'
-import type { FromHub, ModelView, Observation } from './decision.ts'
+import type { ModelView, Observation } from './decision.ts'
 
 export interface Sources {
   rounds: ReadonlyCache<FederatedRoundResource>
@@ -57,12 +58,4 @@ function admittedOf(state: ModelState): ModelView['admitted'] {
 
 function messageOf(state: ModelState): string {
   return state.message === '' ? 'the hub is reading the file' : `${state.reason}: ${state.message}`
-}
-
-async function ask<T>(question: () => Promise<T>): Promise<FromHub<T>> {
-  try {
-    return { kind: 'known', state: await question() }
-  } catch (error) {
-    return { kind: 'unreachable', message: error instanceof Error ? error.message : String(error) }
-  }
 }

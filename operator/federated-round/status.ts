@@ -3,6 +3,7 @@ import type { FederatedRoundStatus } from '#crds/federated-round.ts'
 import type { RoundState } from '#federation/wire/generated/tributary.ts'
 import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
 import { conditionsOf, isTrue, timestamp } from '#operator/conditions.ts'
+import { shownMetrics } from '#operator/shown-metrics.ts'
 import { attention } from './attention.ts'
 import { conditionFacts } from './condition-facts.ts'
 import type { Observation } from './decision.ts'
@@ -123,11 +124,7 @@ function summaries(
       wanted: round.wanted,
       samples: round.samples,
       evaluations: round.evaluations,
-      metrics: Object.fromEntries(
-        Object.entries(round.metrics)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([name, value]) => [name, Number(value.toPrecision(6))]),
-      ),
+      metrics: shownMetrics(round.metrics),
       completedAt: timestamp(round.closedUnixMs),
     }))
 }
