@@ -6,7 +6,7 @@ import { Changes } from './changes.ts'
 import { changeOfCampaign, changeOfModel, controlService } from './control.ts'
 import { Agents, distributionService } from './distribution.ts'
 import { FleetHold } from './fleet-hold.ts'
-import { startHealthServer } from './health.ts'
+import { startHealthServer } from '../kube/health.ts'
 import { httpListener, type Routes } from './http.ts'
 import { Identities, requireParticipant } from './identity.ts'
 import { hubMetrics, type HubMetrics } from './metrics.ts'
@@ -34,7 +34,10 @@ export async function runHub(options: HubOptions): Promise<RunningHub> {
   const hub = await Hub.open(options)
   let ready = false
   const { host } = options
-  const health = await startHealthServer(options.registry, () => ready, { host, port: options.healthPort })
+  const health = await startHealthServer({
+    ...{ registry: options.registry, host, port: options.healthPort },
+    ready: { hub: () => (ready ? undefined : 'starting or stopping') },
+  })
   const server = await hub.listen(host)
   ready = true
   options.logger.info({ port: server.port, healthPort: health.port }, 'hub is serving')
