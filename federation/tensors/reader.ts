@@ -1,0 +1,57 @@
+// How the merging engine sees an update, whatever its encoding: a vector of float32 values that is read slice by slice,
+// in any order. A reader checks before it hands out a value what can be checked: sizes at opening, numbers at reading.
+import { EncodingError } from './errors.ts'
+import { openFile, type ByteSource } from './source.ts'
+
+export interface UpdateReader {
+  /** Float32 values of the update: the difference of all parameters, then the sections that the strategy adds. */
+  readonly length: number
+  /** Fills `into` with the values [start, start + into.length). Rejects with EncodingError when the bytes are damaged. */
+  read(start: number, into: Float32Array): Promise<void>
+  /** Frees what the reader holds; it is not usable afterwards. */
+  close(): Promise<void>
+}
+
+const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
+
+/**
+ * Opens an update of codec Float32: little-endian values and nothing else in the file.
+ * Values that are not finite are handed out as they are; they are refused when the update arrives.
+ * @param length values that the update must have; any other size of the file is refused
+ */
+export async function openFloat32Update(path: string, length: number): Promise<UpdateReader> {
+  const source = await openFile(path)
+  try {
+    return float32Reader(source, length)
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+}
+
+/** The same on bytes that are open already; closing the reader closes them. */
+export function float32Reader(source: ByteSource, length: number): UpdateReader {
+  const want = length * BYTES_PER_VALUE
+  if (source.size !== want) {
+    throw new EncodingError(`the update has ${source.size} bytes; ${length} float32 values take ${want}`)
+  }
+  return {
+    length,
+    read: async (start, into) => {
+      checkRange(start, into.length, length)
+      await source.read(start * BYTES_PER_VALUE, bytesOf(into))
+    },
+    close: async () => source.close(),
+  }
+}
+
+/** A slice outside of the update is a mistake of the caller, not of the sender. */
+export function checkRange(start: number, count: number, length: number): void {
+  if (Number.isSafeInteger(start) && start >= 0 && start + count <= length) return
+  throw new RangeError(`values ${start} to ${start + count} are not within the ${length} of the update`)
+}
+
+/** Float32 values are read and written as they lie in memory: every platform of Node.js is little-endian but s390x. */
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+}
