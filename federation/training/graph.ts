@@ -21,6 +21,8 @@ export type Attribute =
   | { kind: 'floats'; value: readonly number[] }
   | { kind: 'strings'; value: readonly string[] }
   | { kind: 'tensor'; value: TensorValue }
+  /** The body of a Loop or Scan, written by the compiler only: models from outside have none. */
+  | { kind: 'graph'; value: Graph }
 
 export type Attributes = Readonly<Record<string, Attribute>>
 
@@ -83,6 +85,28 @@ export function int64Tensor(
 
 export function floatTensor(values: ArrayLike<number>, shape: readonly number[]): TensorValue {
   return { type: 'float32', shape, data: Float32Array.from(values) }
+}
+
+/** What a node reads: its inputs, and what the bodies in its attributes take from the graph around them. */
+export function valuesRead(node: Node): Set<string> {
+  const read = new Set(node.inputs)
+  for (const attribute of Object.values(node.attributes)) {
+    if (attribute.kind === 'graph') for (const name of valuesCaptured(attribute.value)) read.add(name)
+  }
+  return read
+}
+
+function valuesCaptured({ inputs, outputs, initializers, nodes }: Graph): Set<string> {
+  const own = new Set([
+    ...inputs.map(({ name }) => name),
+    ...initializers.keys(),
+    ...nodes.flatMap((node) => node.outputs),
+  ])
+  const read = new Set([
+    ...nodes.flatMap((node) => [...valuesRead(node)]),
+    ...outputs.map(({ name }) => name),
+  ])
+  return read.difference(own)
 }
 
 /** How a message names a node: operator, name, and the value it makes. */

@@ -1,22 +1,14 @@
 /*
- * ONNX NodeProto ↔ plain nodes. Refuses operators outside the default domain and attributes of kinds that no
+ * ONNX NodeProto → plain nodes. Refuses operators outside the default domain and attributes of kinds that no
  * supported operator has.
  */
-import { create } from '@bufbuild/protobuf'
-import {
-  type AttributeProto,
-  AttributeProto_AttributeType as Type,
-  AttributeProtoSchema,
-  type NodeProto,
-  NodeProtoSchema,
-} from 'onnx-buf'
+import { type AttributeProto, AttributeProto_AttributeType as Type, type NodeProto } from 'onnx-buf'
 
 import { ModelError } from './errors.ts'
 import { type Attribute, type Node, quoted } from './graph.ts'
-import { readTensor, type TensorLimits, writeTensor } from './tensor-proto.ts'
+import { readTensor, type TensorLimits } from './tensor-proto.ts'
 
 const text = new TextDecoder()
-const utf8 = new TextEncoder()
 
 export function readNode(proto: NodeProto, limits: TensorLimits): Node {
   const what = `node ${quoted(proto.name)} (${proto.opType})`
@@ -66,37 +58,4 @@ function readInteger(value: bigint, what: string): number {
   if (value > limit) return Number.MAX_SAFE_INTEGER
   if (value < -limit) throw new ModelError(`${what} is ${value}, which is too small`)
   return Number(value)
-}
-
-export function writeNode({ op, name, inputs, outputs, attributes }: Node): NodeProto {
-  return create(NodeProtoSchema, {
-    opType: op,
-    name,
-    input: [...inputs],
-    output: [...outputs],
-    attribute: Object.entries(attributes).map(([key, attribute]) => writeAttribute(key, attribute)),
-  })
-}
-
-function writeAttribute(name: string, attribute: Attribute): AttributeProto {
-  switch (attribute.kind) {
-    case 'int':
-      return create(AttributeProtoSchema, { name, type: Type.INT, i: BigInt(attribute.value) })
-    case 'float':
-      return create(AttributeProtoSchema, { name, type: Type.FLOAT, f: attribute.value })
-    case 'string':
-      return create(AttributeProtoSchema, { name, type: Type.STRING, s: utf8.encode(attribute.value) })
-    case 'ints':
-      return create(AttributeProtoSchema, { name, type: Type.INTS, ints: attribute.value.map(BigInt) })
-    case 'floats':
-      return create(AttributeProtoSchema, { name, type: Type.FLOATS, floats: [...attribute.value] })
-    case 'strings':
-      return create(AttributeProtoSchema, {
-        name,
-        type: Type.STRINGS,
-        strings: attribute.value.map((value) => utf8.encode(value)),
-      })
-    case 'tensor':
-      return create(AttributeProtoSchema, { name, type: Type.TENSOR, t: writeTensor('', attribute.value) })
-  }
 }

@@ -2,7 +2,7 @@
  * Keeps of a graph only what its outputs depend on. Inputs stay: they are the graph's interface.
  */
 import type { GraphBuilder } from './builder.ts'
-import type { Graph, Node, ValueInfo } from './graph.ts'
+import { type Graph, type Node, type ValueInfo, valuesRead } from './graph.ts'
 
 export function prune(builder: GraphBuilder, outputs: readonly ValueInfo[]): Graph {
   const wanted = new Set(outputs.map(({ name }) => name))
@@ -10,7 +10,7 @@ export function prune(builder: GraphBuilder, outputs: readonly ValueInfo[]): Gra
   for (const node of builder.nodes.toReversed()) {
     if (!node.outputs.some((name) => wanted.has(name))) continue
     kept.push(node)
-    for (const name of node.inputs) wanted.add(name)
+    for (const name of valuesRead(node)) wanted.add(name)
   }
   const initializers = new Map([...builder.initializers].filter(([name]) => wanted.has(name)))
   return { inputs: builder.inputs, outputs, initializers, nodes: kept.reverse() }
