@@ -39,10 +39,8 @@ test-cluster: deps-cluster ## Tests against a real kube-apiserver [T=path]
 test-e2e: deps-cluster ## The stories, on a real cluster with edge nodes [T=path]
 	@$(SUITES) story
 
-bench: deps-cluster ## Measure what the documentation claims [T=bench/one]
-	@for script in $(addsuffix /main.ts,$(or $(T),$(patsubst %/main.ts,%,$(wildcard bench/*/main.ts)))); do \
-	  echo "=== $$script"; node --expose-gc "$$script"; \
-	done
+bench: deps-cluster ## Measure against the peers, and write docs/performance.md [T=bench/one]
+	node bench/main.ts $(T)
 
 ##@ Change it
 presubmit: verify lint test-unit ## What must pass before a commit

@@ -1,6 +1,7 @@
 // What the node cache costs: lists and watches many realistic nodes on a real API server and prints time and memory,
 // once with the fields that the operator uses and once with whole objects.
-//   node --expose-gc bench/informer/main.ts [nodes, 2000 unless told]
+//   node --expose-gc bench/informer/main.ts [--nodes 10000] [--out FILE]
+import { parseArgs } from 'node:util'
 
 import { createClock } from '#operator/kube/clock.ts'
 import { startInformer } from '#operator/kube/informer.ts'
@@ -9,6 +10,8 @@ import type { Node } from '#operator/kube/resources.ts'
 import { createHarness } from '#operator/kube/testing/harness.ts'
 import { startFaultyCluster } from '#operator/kube/testing/cluster.ts'
 import type { FaultyCluster } from '#operator/kube/testing/cluster.ts'
+
+import { report, row } from '../rows.ts'
 
 const CONCURRENCY = 16
 const clock = createClock({ now: Date.now, monotonic: () => performance.now() })
@@ -70,7 +73,7 @@ function heapMegabytes(): number {
   return process.memoryUsage().heapUsed / 2 ** 20
 }
 
-async function measure(cluster: FaultyCluster, name: string, keep: (node: Node) => Node): Promise<void> {
+async function measure(cluster: FaultyCluster, name: string, keep: (node: Node) => Node): Promise<number> {
   const { random, log, metrics } = createHarness(clock)
   const heapBefore = heapMegabytes()
   const startedAt = performance.now()
@@ -91,25 +94,40 @@ async function measure(cluster: FaultyCluster, name: string, keep: (node: Node) 
   )
   while (events < count) await new Promise((resolve) => setTimeout(resolve, 50))
   const cpu = process.cpuUsage(cpuBefore)
-  const row = {
+  const heap = heapMegabytes() - heapBefore
+  const figures = {
     cache: name,
     nodes: count,
     'list ms': Math.round(listMs),
     'heap MB after list': (heapListed - heapBefore).toFixed(1),
-    'heap MB after events': (heapMegabytes() - heapBefore).toFixed(1),
+    'heap MB after events': heap.toFixed(1),
     'µs CPU a patch and its event': Math.round((cpu.user + cpu.system) / count),
     'RSS MB': Math.round(process.memoryUsage().rss / 2 ** 20),
   }
-  console.table([row])
+  console.table([figures])
   await informer.stop()
+  return heap
 }
 
-const count = Number(process.argv[2] ?? 2000)
+const { values } = parseArgs({
+  options: { nodes: { type: 'string', default: '10000' }, out: { type: 'string' } },
+})
+const count = Number(values.nodes)
 const cluster = await startFaultyCluster()
 try {
   await forEachNode(count, (index) => cluster.direct.create(nodes, aNode(index)))
-  await measure(cluster, 'lean', lean)
-  await measure(cluster, 'whole', (node) => node)
+  const small = await measure(cluster, 'lean', lean)
+  const large = await measure(cluster, 'whole', (node) => node)
+  report({
+    rows: [
+      row({
+        name: `heap of the node cache at ${count} nodes, against whole objects`,
+        value: large / small,
+        goal: 3,
+        note: `${small.toFixed(1)} MB against ${large.toFixed(1)} MB`,
+      }),
+    ],
+  })
 } finally {
   await cluster.stop()
 }

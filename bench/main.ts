@@ -1,0 +1,100 @@
+/*
+ * Runs the benchmarks one after another, each as a process of its own, and writes docs/performance.json,
+ * docs/performance.md and their plots.
+ *
+ *   node bench/main.ts [bench/<name> …]     all of them unless told which
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { basename, join } from 'node:path'
+
+import { markdown } from './report/markdown.ts'
+import { type Measured, Performance, withMeasured } from './report/performance.ts'
+import { bars, lines } from './report/svg.ts'
+import { Result } from './rows.ts'
+
+const HERE = import.meta.dirname
+const DOCS = join(HERE, '../docs')
+const JSON_FILE = join(DOCS, 'performance.json')
+const PLOTS = join(DOCS, 'performance')
+
+/** In the order in which they run. */
+const ABOUT: Readonly<Record<string, string>> = {
+  training: 'A training step and local epochs against PyTorch on the CPU, eager and compiled.',
+  aggregation: 'Merging updates: processor time, memory, and the path from the socket to the merged model.',
+  bytes: 'What an update and a new version weigh on the wire, measured on real trainings.',
+  accuracy: 'Accuracy by round on real digits, the same split and seeds on both sides.',
+  asynchronous: 'Buffered asynchronous rounds against synchronous ones, with simulated stragglers.',
+  round: 'A round in which nobody trains: what the machinery itself costs.',
+  idle: 'What an edge process holds in memory while nothing happens.',
+  image: 'What a node must download before it can train.',
+  informer: "The operator's view of a large fleet.",
+}
+
+const wanted = process.argv.slice(2).map((path) => basename(path))
+const present = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'main.ts')))
+for (const name of wanted) {
+  if (!present.includes(name)) throw new Error(`bench/${name}: there are ${present.sort().join(', ')}`)
+}
+const order = [...Object.keys(ABOUT), ...present].filter((name, index, all) => all.indexOf(name) === index)
+const names = order.filter((name) => present.includes(name) && (wanted.length === 0 || wanted.includes(name)))
+
+const folder = mkdtempSync(join(tmpdir(), 'tributary-bench-'))
+const measured: Measured[] = []
+const failed: string[] = []
+try {
+  for (const name of names) {
+    const result = run(name, join(folder, `${name}.json`))
+    if (result) measured.push({ name, result })
+    else failed.push(name)
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+write(withMeasured(known(), measured, surroundings()))
+if (failed.length > 0) {
+  process.stderr.write(`failed, and kept as they were: ${failed.join(', ')}\n`)
+  process.exitCode = 1
+}
+
+function run(name: string, out: string): Result | undefined {
+  process.stdout.write(`\n=== bench/${name}\n`)
+  const args = ['--expose-gc', join(HERE, name, 'main.ts'), '--out', out]
+  const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
+  if (status !== 0 || !existsSync(out)) return undefined
+  return Result.parse(JSON.parse(readFileSync(out, 'utf8')))
+}
+
+function known(): Performance | undefined {
+  return existsSync(JSON_FILE) ? Performance.parse(JSON.parse(readFileSync(JSON_FILE, 'utf8'))) : undefined
+}
+
+function surroundings() {
+  const processor = cpus()[0]?.model ?? 'unknown processor'
+  return {
+    machine: `${processor}, ${availableParallelism()} processors, ${Math.round(totalmem() / 2 ** 30)} GiB, shared with other work`,
+    versions: { node: process.versions.node, ...ownVersions(['onnxruntime-node', '@grpc/grpc-js']) },
+    command: 'make bench',
+    date: new Date().toISOString().slice(0, 10),
+  }
+}
+
+function ownVersions(packages: readonly string[]): Record<string, string> {
+  const manifest = JSON.parse(readFileSync(join(HERE, '../package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  return Object.fromEntries(packages.map((name) => [name, manifest.dependencies[name] ?? 'unknown']))
+}
+
+function write(performance: Performance): void {
+  mkdirSync(PLOTS, { recursive: true })
+  writeFileSync(JSON_FILE, `${JSON.stringify(performance, null, 2)}\n`)
+  writeFileSync(join(DOCS, 'performance.md'), markdown(performance, ABOUT))
+  for (const { name, rows, plots } of performance.benchmarks) {
+    if (rows.length > 0) writeFileSync(join(PLOTS, `${name}.svg`), bars(name, rows))
+    for (const [index, plot] of plots.entries()) {
+      writeFileSync(join(PLOTS, `${name}-${index + 1}.svg`), lines(plot))
+    }
+  }
+}
