@@ -1,23 +1,27 @@
 /*
  * Reverse-mode differentiation: walks the forward pass backwards and adds, for every parameter that learns, the
  * gradient of the loss. A value that is used more than once gets the sum of what flows back from its uses.
+ * Gradients flow through float32 values only.
  */
 import type { GraphBuilder } from './builder.ts'
 import type { Forward } from './emit.ts'
+import type { Backward, InputGradients } from './operators/operator.ts'
 
 /** Gradients of `parameters`, given the gradient `dy` of the value `output`. */
 export function emitBackward(
-  { builder, steps }: Pick<Forward, 'builder' | 'steps'>,
+  { builder, steps, types }: Pick<Forward, 'builder' | 'steps' | 'types'>,
   seed: { output: string; dy: string },
   parameters: readonly string[],
 ): Map<string, string> {
-  const needed = dependents(steps, parameters)
+  const needed = dependents({ steps, types }, parameters)
   const partial = new Partials(builder)
   partial.add(seed.output, seed.dy)
   for (const { node, backward } of steps.toReversed()) {
-    const dy = partial.total(node.outputs[0] ?? '')
-    if (dy === undefined || !node.inputs.some((name) => needed.has(name))) continue
-    const gradients = backward(dy)
+    if (!node.inputs.some((name) => needed.has(name))) continue
+    const gradients = gradientsOf(
+      backward,
+      node.outputs.map((name) => partial.total(name)),
+    )
     for (const [index, name] of node.inputs.entries()) {
       const gradient = gradients[index]
       if (gradient && needed.has(name)) partial.add(name, gradient())
@@ -25,6 +29,12 @@ export function emitBackward(
   }
   const totals = parameters.map((name) => [name, partial.total(name)] as const)
   return new Map(totals.filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function gradientsOf(backward: Backward, dys: readonly (string | undefined)[]): InputGradients {
+  const [first] = dys
+  if (typeof backward === 'function') return first === undefined ? [] : backward(first)
+  return dys.every((dy) => dy === undefined) ? [] : backward.ofOutputs(dys)
 }
 
 /** For each value, the gradients that have flowed back to it. */
@@ -49,10 +59,14 @@ class Partials {
 }
 
 /** The parameters and everything that depends on them: only these need gradients. */
-function dependents(steps: Forward['steps'], parameters: readonly string[]): Set<string> {
+function dependents(
+  { steps, types }: Pick<Forward, 'steps' | 'types'>,
+  parameters: readonly string[],
+): Set<string> {
   const needed = new Set(parameters)
   for (const { node } of steps) {
-    if (node.inputs.some((name) => needed.has(name))) for (const name of node.outputs) needed.add(name)
+    if (!node.inputs.some((name) => needed.has(name))) continue
+    for (const name of node.outputs) if (types.get(name) === 'float32') needed.add(name)
   }
   return needed
 }

@@ -16,6 +16,8 @@ import { writeModel } from './write.ts'
 
 export interface Discovered {
   shapes: Map<string, Shape>
+  /** Element types of all values that have a shape. */
+  types: Map<string, ElementType>
   constants: Map<string, TensorValue>
 }
 
@@ -30,16 +32,20 @@ export async function discover(prepared: Prepared, batchSize: number): Promise<D
 }
 
 async function discoverAt(prepared: Prepared, model: Model, batchSize: number): Promise<Discovered> {
-  const { input, parameters, nodes } = prepared
+  const { input, parameters } = prepared
   const shape = [batchSize, ...input.shape.slice(1).map(Number)]
   const folded = [...prepared.constants].filter((name) => !model.initializers.has(name))
-  const wanted = { shapes: nodes.map(({ outputs }) => outputs[0] ?? ''), values: folded }
+  const wanted = { shapes: observable(prepared), values: folded }
   const run = await runOnZeros(model, { name: input.name, shape }, wanted)
   const constants = new Map([...model.initializers].filter(([name]) => prepared.constants.has(name)))
   for (const name of folded) constants.set(name, plainTensor(name, run.values.get(name)))
   const shapes = new Map<string, Shape>([...run.shapes, [input.name, shape]])
-  for (const { name, value } of parameters) shapes.set(name, value.shape)
-  for (const [name, value] of constants) shapes.set(name, value.shape)
+  const types = new Map<string, ElementType>([...run.types, [input.name, input.type]])
+  const given = [...parameters.map(({ name, value }) => [name, value] as const), ...constants]
+  for (const [name, value] of given) {
+    shapes.set(name, value.shape)
+    types.set(name, value.type)
+  }
   const made = shapes.get(prepared.output)?.[0]
   if (made !== batchSize) {
     throw new ModelError(
@@ -47,11 +53,20 @@ async function discoverAt(prepared: Prepared, model: Model, batchSize: number): 
         'it must be the batch: export the model with a dynamic batch dimension',
     )
   }
-  return { shapes, constants }
+  return { shapes, types, constants }
+}
+
+/** The values that vary: every node's first output, and of the further ones those that are used. */
+function observable({ nodes, output }: Prepared): string[] {
+  const used = new Set([output, ...nodes.flatMap(({ inputs }) => inputs)])
+  return nodes
+    .flatMap(({ outputs }) => outputs.filter((name, index) => index === 0 || used.has(name)))
+    .filter((name) => name !== '')
 }
 
 interface Run {
   shapes: Map<string, Shape>
+  types: Map<string, ElementType>
   values: Map<string, ort.Tensor>
 }
 
@@ -72,7 +87,11 @@ async function runOnZeros(model: Model, x: { name: string; shape: number[] }, wa
     const values = fetches.length > 0 ? await execute(session, feeds, fetches) : new Map<string, ort.Tensor>()
     for (const [name, { dims }] of values) checkShape(name, dims)
     const observed = [...values].map(([name, { dims }]) => [name, dims] as const)
-    return { shapes: new Map([...inferred, ...observed]), values }
+    return {
+      shapes: new Map([...inferred, ...observed]),
+      types: elementTypes(session, wanted.shapes),
+      values,
+    }
   } finally {
     await session.release()
   }
@@ -107,6 +126,22 @@ const QUIET: ort.InferenceSession.SessionOptions = {
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   logSeverityLevel: 4,
+}
+
+function elementTypes(session: ort.InferenceSession, names: readonly string[]): Map<string, ElementType> {
+  const types = new Map<string, ElementType>()
+  const wanted = new Set(names)
+  for (const { name, isTensor, ...output } of session.outputMetadata) {
+    if (!wanted.has(name)) continue
+    const type = isTensor && 'type' in output ? output.type : 'no tensor'
+    if (!isElementType(type)) {
+      throw new ModelError(
+        `value ${quoted(name)} has element type ${type}; supported are ${ELEMENT_TYPES.join(', ')}`,
+      )
+    }
+    types.set(name, type)
+  }
+  return types
 }
 
 /** What shape inference knows for certain, checked; an empty shape may also mean that it knows nothing. */

@@ -4,7 +4,7 @@
  */
 import { GraphBuilder, type Shape } from './builder.ts'
 import type { Discovered } from './discover.ts'
-import type { Node } from './graph.ts'
+import type { ElementType, Node } from './graph.ts'
 import { OPERATORS } from './operators/index.ts'
 import type { Backward, Emitter } from './operators/operator.ts'
 import { namesOf } from './parameters.ts'
@@ -17,6 +17,8 @@ export interface Forward {
   /** The graph input [batch] of sample weights. */
   sampleWeight: string
   steps: { node: Node; backward: Backward }[]
+  /** Element types of the values of the user's graph. */
+  types: ReadonlyMap<string, ElementType>
   /** State parameters → their new values. */
   newState: Map<string, string>
   uniforms: { name: string; shape: Shape }[]
@@ -41,6 +43,7 @@ export function emitForward(prepared: Prepared, discovered: Discovered, mode: Em
     batchSize,
     sampleWeight,
     steps: [],
+    types: discovered.types,
     newState: new Map(),
     uniforms: [],
   }
@@ -62,6 +65,7 @@ function emitterFor(prepared: Prepared, discovered: Discovered, forward: Forward
     mode,
     batchSize,
     shape: (name) => builder.shape(name),
+    type: (name) => typeOf(discovered, name),
     constant: (name) => discovered.constants.get(name),
     isState: (name) => states.has(name),
     updateState: (name, value) => forward.newState.set(name, value),
@@ -75,4 +79,10 @@ function emitterFor(prepared: Prepared, discovered: Discovered, forward: Forward
       return name
     },
   }
+}
+
+function typeOf({ types }: Discovered, name: string): ElementType {
+  const type = types.get(name)
+  if (!type) throw new Error(`unreachable: the type of ${name} is not known`)
+  return type
 }

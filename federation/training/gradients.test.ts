@@ -88,7 +88,8 @@ async function runCase(given: Case): Promise<CaseRun> {
     ...[...constants].map(([name, { shape }]) => [name, shape] as const),
     ...prepared.parameters.map(({ name, value }) => [name, value.shape] as const),
   ])
-  const forward = emitForward(prepared, { shapes, constants }, 'training')
+  const types = new Map([...shapes.keys()].map((name) => [name, constants.get(name)?.type ?? 'float32']))
+  const forward = emitForward(prepared, { shapes, types, constants }, 'training')
   const { builder } = forward
   const dy = builder.input('dy', given.y.shape)
   const learning = prepared.parameters.filter(({ trainable }) => trainable).map(({ name }) => name)

@@ -87,13 +87,15 @@ function varyingNodes(nodes: readonly Node[], { live, input, parameters }: Scope
 }
 
 function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: readonly Node[]): void {
-  const varyingOutputs = new Set(varying.map(({ outputs }) => outputs[0]))
-  const fixed = model.nodes.filter((node, index) => live.has(index) && !varyingOutputs.has(node.outputs[0]))
+  const varyingOutputs = new Set(varying.flatMap(({ outputs }) => outputs.filter((name) => name !== '')))
+  const fixed = model.nodes.filter(
+    ({ outputs }, index) => live.has(index) && !outputs.some((name) => varyingOutputs.has(name)),
+  )
   const unsupported = new Set([
     ...varying.filter(({ op }) => !OPERATORS.has(op)).map(({ op }) => op),
     ...fixed.filter(({ op }) => !OPERATORS.has(op) && !FOLDABLE_OPERATORS.has(op)).map(({ op }) => op),
   ])
-  const used = new Set(varying.flatMap(({ inputs }) => inputs))
+  const used = new Set([...varying.flatMap(({ inputs }) => inputs), ...model.outputs.map(({ name }) => name)])
   const problems = varying.flatMap((node) => problemsOf(node, used))
   if (unsupported.size > 0) {
     problems.unshift(
@@ -108,8 +110,10 @@ function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: rea
 function problemsOf(node: Node, used: ReadonlySet<string>): string[] {
   const refusal = OPERATORS.get(node.op)?.refuse?.(node)
   const problems = refusal === undefined ? [] : [`${describeNode(node)}: ${refusal}`]
-  if (node.outputs.slice(1).some((name) => name !== '' && used.has(name))) {
-    problems.push(`${describeNode(node)}: only its first output may be used`)
+  const usable = OPERATORS.get(node.op)?.outputs ?? 1
+  if (node.outputs.slice(usable).some((name) => name !== '' && used.has(name))) {
+    const which = usable === 1 ? 'only its first output' : `only its first ${usable} outputs`
+    problems.push(`${describeNode(node)}: ${which} may be used`)
   }
   return problems
 }

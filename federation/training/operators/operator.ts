@@ -3,13 +3,21 @@
  * how gradients flow back through it. The backward part runs only for training, after the whole forward part.
  */
 import type { GraphBuilder, Shape } from '../builder.ts'
-import type { Node, TensorValue } from '../graph.ts'
+import type { ElementType, Node, TensorValue } from '../graph.ts'
 
 /**
- * Gradients of the inputs, in the order of the node's inputs, given the gradient of its first output. Each is
- * a function so that only those that are wanted are added to the graph; undefined: no gradient flows there.
+ * Gradients of the inputs, in the order of the node's inputs. Each is a function so that only those that are
+ * wanted are added to the graph; undefined: no gradient flows there. Inputs that are not float32 are never asked.
  */
-export type Backward = (dy: string) => readonly ((() => string) | undefined)[]
+export type InputGradients = readonly ((() => string) | undefined)[]
+
+/**
+ * How gradients flow back through a node. The function takes the gradient of the first output, and is for
+ * operators of which no other output carries a gradient; `ofOutputs` takes those of all the node's outputs, in
+ * order: at least one is defined, undefined stands for one that nothing flows back to.
+ */
+export type Backward =
+  ((dy: string) => InputGradients) | { ofOutputs: (dys: readonly (string | undefined)[]) => InputGradients }
 
 export interface Emitter {
   builder: GraphBuilder
@@ -20,6 +28,8 @@ export interface Emitter {
   rowMask: () => string
   /** Shape of a value of the user's graph. */
   shape: (name: string) => Shape
+  /** Element type of a value of the user's graph. */
+  type: (name: string) => ElementType
   /** The value of an input that does not vary, for parameters that are attributes in all but form. */
   constant: (name: string) => TensorValue | undefined
   /** Whether the value is running state, such as BatchNormalization's mean. */
@@ -32,7 +42,9 @@ export interface Emitter {
 export interface Operator {
   /** Why this node, seen alone, cannot be trained: what it has and what would be right. */
   refuse?: (node: Node) => string | undefined
-  /** Adds the node, whose first output keeps its name, for the emitter's mode. */
+  /** How many of its outputs the graph may use, from the first; 1 if absent. */
+  outputs?: number
+  /** Adds the node, whose used outputs keep their names, for the emitter's mode. */
   emit: (node: Node, emitter: Emitter) => Backward
 }
 
