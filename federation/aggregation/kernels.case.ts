@@ -1,0 +1,226 @@
+// What every implementation of the kernels must compute, bit for bit: worked examples, and random inputs against plain
+// loops that follow the words of kernels.ts. Each implementation's test calls testKernels.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { GRAM_BLOCK, medianRange, type Kernels } from './kernels.ts'
+
+const f32 = (...values: number[]): Float32Array => Float32Array.from(values)
+const f64 = (...values: number[]): Float64Array => Float64Array.from(values)
+
+/** Equal bits, so that +0 and −0 differ. */
+export function sameBits(a: ArrayBufferView, b: ArrayBufferView): boolean {
+  const bytes = (v: ArrayBufferView): Buffer => Buffer.from(v.buffer, v.byteOffset, v.byteLength)
+  return bytes(a).equals(bytes(b))
+}
+
+/** Values that a careless order of additions, a flush of denormals or a contracted product gets wrong. */
+const value = fc.oneof(
+  fc.float({ noNaN: true, noDefaultInfinity: true }),
+  fc.constantFrom(0, -0, 1, -1, 1e-45, -1e-45, 3.4e38, -3.4e38, 1e-30, 16777216, 0.1).map(Math.fround),
+  fc.integer({ min: -3, max: 3 }),
+)
+
+interface Updates {
+  readonly updates: Float32Array[]
+  readonly length: number
+}
+
+const updatesOf = (maximum: number): fc.Arbitrary<Updates> =>
+  fc
+    .tuple(fc.integer({ min: 1, max: maximum }), fc.integer({ min: 0, max: 70 }))
+    .chain(([n, length]) =>
+      fc
+        .array(fc.array(value, { minLength: length, maxLength: length }), { minLength: n, maxLength: n })
+        .map((rows) => ({ length, updates: rows.map((row) => Float32Array.from(row)) })),
+    )
+
+function column({ updates }: Updates, i: number): number[] {
+  return updates.map((update) => update[i]!).sort((a, b) => a - b)
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, one) => sum + one, 0) / values.length
+}
+
+export function testKernels(name: string, kernels: Kernels): void {
+  describe(`kernels of ${name}`, () => {
+    testAccumulate(kernels)
+    testGram(kernels)
+    testSorted(kernels)
+  })
+}
+
+function testAccumulate(kernels: Kernels): void {
+  describe('accumulate', () => {
+    it('adds each update times its weight to what is there', () => {
+      const sums = f64(10, 0, -1)
+      kernels.accumulate(sums, [f32(1, 2, 3), f32(4, 5, 6)], f64(2, 0.5))
+      expect([...sums]).toEqual([14, 6.5, 8])
+    })
+
+    it('rounds the product before it adds', () => {
+      // 0.1f · 3 rounded to float64, minus the same rounded product, is 0; a fused multiply-add leaves the rounding error.
+      const sums = f64(0)
+      const product = 0.7 * Math.fround(0.1)
+      kernels.accumulate(sums, [f32(1), f32(0.1)], f64(-product, 0.7))
+      expect([...sums]).toEqual([0])
+    })
+
+    it('adds in the order of the updates, for every number, length and weight', () => {
+      fc.assert(
+        fc.property(
+          updatesOf(20),
+          fc.array(fc.double({ noNaN: true, min: -1e6, max: 1e6 }), { minLength: 20 }),
+          (input, w) => {
+            const weights = Float64Array.from(w.slice(0, input.updates.length))
+            const want = new Float64Array(input.length).fill(0.25)
+            for (let i = 0; i < input.length; i++) {
+              for (const [k, update] of input.updates.entries()) want[i]! += weights[k]! * update[i]!
+            }
+            const got = new Float64Array(input.length).fill(0.25)
+            kernels.accumulate(got, input.updates, weights)
+            expect(sameBits(got, want)).toBe(true)
+          },
+        ),
+      )
+    })
+
+    it('takes slices that start anywhere in a buffer', () => {
+      const buffer = f32(9, 1, 2, 3, 9)
+      const sums = f64(7, 0, 0, 0, 7)
+      kernels.accumulate(sums.subarray(1, 4), [buffer.subarray(1, 4)], f64(1))
+      expect([...sums]).toEqual([7, 1, 2, 3, 7])
+    })
+  })
+}
+
+function wantedGram({ updates, length }: Updates, start: Float64Array): Float64Array {
+  const gram = Float64Array.from(start)
+  const n = updates.length
+  for (let block = 0; block < length; block += GRAM_BLOCK) {
+    const slices = updates.map((update) => update.subarray(block, Math.min(block + GRAM_BLOCK, length)))
+    for (let k = 0; k < n; k++) {
+      for (let l = 0; l < n; l++) gram[k * n + l]! += wantedProduct(slices[k]!, slices[l]!)
+    }
+  }
+  return gram
+}
+
+function wantedProduct(a: Float32Array, b: Float32Array): number {
+  const s = [0, 0, 0, 0, 0, 0, 0, 0]
+  for (const [i, one] of a.entries()) s[i % 8]! += one * b[i]!
+  return s[0]! + s[4]! + (s[2]! + s[6]!) + (s[1]! + s[5]! + (s[3]! + s[7]!))
+}
+
+function testGram(kernels: Kernels): void {
+  describe('addGram', () => {
+    it('adds all inner products to what is there', () => {
+      const gram = f64(0, 100, 100, 0)
+      kernels.addGram(gram, [f32(1, 2, 3), f32(-1, 0, 5)])
+      expect([...gram]).toEqual([14, 114, 114, 26])
+    })
+
+    it('adds in the order that kernels.ts says', () => {
+      fc.assert(
+        fc.property(updatesOf(11), (input) => {
+          const n = input.updates.length
+          const got = new Float64Array(n * n).fill(0.5)
+          const want = wantedGram(input, got)
+          kernels.addGram(got, input.updates)
+          expect(sameBits(got, want)).toBe(true)
+        }),
+      )
+    })
+
+    it('does so beyond a block, and gives the same bits when called block by block', () => {
+      const length = 2 * GRAM_BLOCK + 77
+      const wave = (k: number): Float32Array =>
+        Float32Array.from({ length }, (_, i) => Math.sin(i * (k + 1)) * 10 ** ((i % 9) - 4))
+      const updates = [0, 1, 2, 3, 4, 5, 6].map(wave)
+      const whole = new Float64Array(49)
+      kernels.addGram(whole, updates)
+      expect(sameBits(whole, wantedGram({ updates, length }, new Float64Array(49)))).toBe(true)
+      const blocks = new Float64Array(49)
+      for (let at = 0; at < length; at += GRAM_BLOCK) {
+        kernels.addGram(
+          blocks,
+          updates.map((update) => update.subarray(at, Math.min(at + GRAM_BLOCK, length))),
+        )
+      }
+      expect(sameBits(blocks, whole)).toBe(true)
+    })
+  })
+}
+
+function testSorted(kernels: Kernels): void {
+  describe('sortedMean', () => {
+    it.each([
+      { name: 'the median of an odd number', range: medianRange(3), want: [2, 0] },
+      { name: 'the least', range: { lo: 0, hi: 1 }, want: [1, -7] },
+      { name: 'the mean of all', range: { lo: 0, hi: 3 }, want: [4, -2] },
+      { name: 'the mean of the upper two', range: { lo: 1, hi: 3 }, want: [5.5, 0.5] },
+    ])('gives $name', ({ range, want }) => {
+      const out = new Float32Array(2)
+      kernels.sortedMean(out, [f32(9, 1), f32(1, 0), f32(2, -7)], range)
+      expect([...out]).toEqual(want)
+    })
+
+    it('agrees with sorting, adding and dividing in float64, for every number of updates and every range', () => {
+      fc.assert(
+        fc.property(updatesOf(40), fc.nat(39), fc.nat(39), (input, a, b) => {
+          const n = input.updates.length
+          const lo = Math.min(a % n, b % n)
+          const hi = Math.max(a % n, b % n) + 1
+          const want = Float32Array.from({ length: input.length }, (_, i) =>
+            mean(column(input, i).slice(lo, hi)),
+          )
+          const got = new Float32Array(input.length)
+          kernels.sortedMean(got, input.updates, { lo, hi })
+          expect(sameBits(got, want)).toBe(true)
+        }),
+        { numRuns: 300 },
+      )
+    })
+  })
+
+  describe('meanAroundMedian', () => {
+    it.each([
+      { name: 'leaves out the farthest', values: [0, 1, 2, 3, 100], count: 3, want: 2 },
+      { name: 'leaves out the upper one of two that are as far', values: [0, 2, 4], count: 2, want: 1 },
+      { name: 'takes the middle of an even number as the median', values: [0, 1, 3, 9], count: 2, want: 2 },
+      { name: 'takes all', values: [5, 1, 3], count: 3, want: 3 },
+      { name: 'takes one', values: [5, 1, 3], count: 1, want: 3 },
+    ])('$name', ({ values, count, want }) => {
+      const out = new Float32Array(1)
+      kernels.meanAroundMedian(
+        out,
+        values.map((one) => f32(one)),
+        count,
+      )
+      expect([...out]).toEqual([want])
+    })
+
+    it('agrees with leaving out one end after the other, for every number of updates and every count', () => {
+      fc.assert(
+        fc.property(updatesOf(40), fc.nat(39), (input, a) => {
+          const n = input.updates.length
+          const count = (a % n) + 1
+          const want = Float32Array.from({ length: input.length }, (_, i) => {
+            const sorted = column(input, i)
+            const { lo, hi } = medianRange(n)
+            const median = mean(sorted.slice(lo, hi))
+            while (sorted.length > count) {
+              if (median - sorted[0]! > sorted.at(-1)! - median) sorted.shift()
+              else sorted.pop()
+            }
+            return mean(sorted)
+          })
+          const got = new Float32Array(input.length)
+          kernels.meanAroundMedian(got, input.updates, count)
+          expect(sameBits(got, want)).toBe(true)
+        }),
+        { numRuns: 300 },
+      )
+    })
+  })
+}

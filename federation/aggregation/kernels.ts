@@ -1,0 +1,46 @@
+// The arithmetic that merging spends its time on. Every implementation gives the same bits: each operation below says in
+// which order it adds, sums are float64, a product and its addition are rounded separately, and no sum starts at −0.
+// kernels.case.ts holds the table that an implementation must pass. All inputs are finite.
+
+/**
+ * Values after which `addGram` adds what it has to the matrix. Slices start at multiples of it, so that the result does
+ * not depend on their length.
+ */
+export const GRAM_BLOCK = 1024
+/** Partial sums in which a block of `addGram` is added: value i goes to sum i mod 8. */
+export const GRAM_LANES = 8
+
+export interface Kernels {
+  /**
+   * `sums[i] += weights[k] · updates[k][i]`, for k in order. `updates` are at least as long as `sums`.
+   */
+  accumulate(sums: Float64Array, updates: readonly Float32Array[], weights: Float64Array): void
+  /**
+   * `gram[k·n + l] += Σ_i updates[k][i] · updates[l][i]` for all k and l below n, the number of updates. The values are
+   * taken in blocks of GRAM_BLOCK; a block's products go to GRAM_LANES partial sums in order, which are added as
+   * ((s0+s4)+(s2+s6)) + ((s1+s5)+(s3+s7)); the block's sum is then added to the matrix. A product of two float32 values is exact.
+   */
+  addGram(gram: Float64Array, updates: readonly Float32Array[]): void
+  /**
+   * `out[i]` = mean of the sorted values `updates[·][i]` from index `lo` to before `hi` (a median, a trimmed mean): added in
+   * ascending order from +0, divided by their number, rounded to float32.
+   */
+  sortedMean(out: Float32Array, updates: readonly Float32Array[], range: SortedRange): void
+  /**
+   * `out[i]` = mean of the `count` values nearest to the median of `updates[·][i]` (Bulyan's second step). The median of an
+   * even number of values is the middle of the two in between. From all sorted values, the farther of the two ends is
+   * left out, the upper one when both are as far, until `count` are left; they are added in ascending order from +0.
+   */
+  meanAroundMedian(out: Float32Array, updates: readonly Float32Array[], count: number): void
+}
+
+/** Positions among sorted values, `lo` inclusive, `hi` exclusive. */
+export interface SortedRange {
+  readonly lo: number
+  readonly hi: number
+}
+
+/** The positions whose mean is the median of `n` values. */
+export function medianRange(n: number): SortedRange {
+  return { lo: Math.floor((n - 1) / 2), hi: Math.floor(n / 2) + 1 }
+}

@@ -1,0 +1,4 @@
+import { testKernels } from './kernels.case.ts'
+import { referenceKernels } from './reference-kernels.ts'
+
+testKernels('plain TypeScript', referenceKernels)
