@@ -357,6 +357,15 @@ describe('the configuration', () => {
     { change: { optimizer: { type: 'SGD', momentum: 1 } }, want: /momentum/ },
     { change: { optimizer: { type: 'SGD', momentun: 0.5 } }, want: /momentun/ },
     { change: { learningRate: 1 }, want: /learningRate/ },
+    { change: { optimizer: { type: 'SGD', nesterov: true } }, want: /nesterov needs a momentum above 0/ },
+    { change: { optimizer: { type: 'Yogi', amsgrad: true } }, want: /amsgrad/ },
+    { change: { objective: { type: 'Proximal', mu: 0 } }, want: /objective.mu/ },
+    { change: { objective: { type: 'FedDyn' } }, want: /objective.alpha/ },
+    {
+      change: { objective: { type: 'Scaffold' }, optimizer: { type: 'Adam' } },
+      want: /objective Scaffold needs optimizer SGD/,
+    },
+    { change: { gradientClipping: { type: 'Norm', maximum: 0 } }, want: /gradientClipping.maximum/ },
   ])('is refused with $change', async ({ change, want }) => {
     const configuration = { ...SGD, ...change } as TrainingConfigurationInput
     await expect(compileTraining(readModel(modelBytes(MLP)), configuration)).rejects.toThrow(want)

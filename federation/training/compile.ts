@@ -4,6 +4,7 @@
  * alone: compiling twice gives the same bytes.
  */
 import { emitBackward } from './backward.ts'
+import { emitClipping } from './clipping.ts'
 import {
   readConfiguration,
   type TrainingConfiguration,
@@ -16,7 +17,8 @@ import { withLogits } from './head.ts'
 import { emitLoss, labelFor, type LossGraph, metricsFor, type SampleMetric } from './losses.ts'
 import { elementCount, type Label, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
-import { emitOptimizer, type Update } from './optimizers.ts'
+import { emitObjective } from './objectives/index.ts'
+import { emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
@@ -55,6 +57,7 @@ export async function compileTraining(
     version: 1,
     loss: settings.loss,
     optimizer: settings.optimizer,
+    objective: settings.objective,
     metrics: metricsFor(settings.loss),
     batchSize: settings.batchSize,
     evaluationBatchSize,
@@ -81,6 +84,7 @@ type Interface = Pick<
   | 'uniforms'
   | 'parameters'
   | 'state'
+  | 'constants'
   | 'training'
 >
 
@@ -114,6 +118,7 @@ function compileStep(
       uniforms: forward.uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
       parameters,
       state: update.state,
+      constants: update.constants,
       training: { loss: total },
     },
   }
@@ -134,7 +139,7 @@ function addUpdate(
   { parameters, output }: Prepared,
   forward: Forward,
   { settings, dy }: { settings: TrainingConfiguration; dy: string },
-): Update {
+): Update & Pick<Interface, 'constants'> {
   const trainable = parameters.filter((parameter) => parameter.trainable)
   const names = trainable.map(({ name }) => name)
   const gradients = emitBackward(forward, { output, dy }, names)
@@ -143,7 +148,10 @@ function addUpdate(
     if (gradient === undefined) throw new Error(`unreachable: no gradient reaches ${name}`)
     return { name, shape: value.shape, gradient }
   })
-  return emitOptimizer(forward.builder, settings.optimizer, learning)
+  const { builder } = forward
+  const objective = emitObjective(builder, settings.objective, learning)
+  const clipped = emitClipping(builder, settings.gradientClipping, objective.trainable)
+  return { ...emitOptimizer(builder, settings.optimizer, clipped), constants: objective.constants }
 }
 
 function describeParameters(

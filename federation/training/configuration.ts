@@ -16,34 +16,106 @@ export const Loss = z.discriminatedUnion('type', [
 ])
 export type Loss = z.infer<typeof Loss>
 
-/** The update rules are those of torch.optim.SGD (no dampening, no Nesterov) and torch.optim.Adam. */
+const epsilon = z.number().positive()
+const weightDecay = z.number().min(0)
+
+/** The update rules are those of torch.optim, with its defaults; Yogi is that of Zaheer et al. (2018). */
 export const Optimizer = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('SGD'),
-    momentum: factor.default(0),
-    weightDecay: z.number().min(0).default(0),
-  }),
+  z
+    .strictObject({
+      type: z.literal('SGD'),
+      momentum: factor.default(0),
+      /** Looks one step of the momentum ahead. */
+      nesterov: z.boolean().default(false),
+      weightDecay: weightDecay.default(0),
+    })
+    .refine(({ momentum, nesterov }) => !nesterov || momentum > 0, {
+      path: ['nesterov'],
+      error: 'nesterov needs a momentum above 0',
+    }),
   z.strictObject({
     type: z.literal('Adam'),
     beta1: factor.default(0.9),
     beta2: factor.default(0.999),
-    epsilon: z.number().positive().default(1e-8),
-    weightDecay: z.number().min(0).default(0),
+    epsilon: epsilon.default(1e-8),
+    weightDecay: weightDecay.default(0),
+  }),
+  z.strictObject({
+    type: z.literal('AdamW'),
+    beta1: factor.default(0.9),
+    beta2: factor.default(0.999),
+    epsilon: epsilon.default(1e-8),
+    /** Decoupled: each step multiplies a parameter by 1 - learningRate · weightDecay. */
+    weightDecay: weightDecay.default(0.01),
+  }),
+  z.strictObject({
+    type: z.literal('Adagrad'),
+    epsilon: epsilon.default(1e-10),
+    /** The sum of squares before the first step. */
+    initialAccumulator: z.number().min(0).default(0),
+    weightDecay: weightDecay.default(0),
+  }),
+  z.strictObject({
+    type: z.literal('RMSProp'),
+    alpha: factor.default(0.99),
+    epsilon: epsilon.default(1e-8),
+    momentum: factor.default(0),
+    /** Divides by the standard deviation of the gradient, not by its root mean square. */
+    centered: z.boolean().default(false),
+    weightDecay: weightDecay.default(0),
+  }),
+  z.strictObject({
+    type: z.literal('Yogi'),
+    beta1: factor.default(0.9),
+    beta2: factor.default(0.999),
+    epsilon: epsilon.default(1e-3),
+    /** The second moment before the first step. */
+    initialAccumulator: z.number().min(0).default(1e-6),
+    weightDecay: weightDecay.default(0),
   }),
 ])
 export type Optimizer = z.infer<typeof Optimizer>
 
+/** What a client minimises: the loss alone, or the loss and a term that a federated strategy adds. */
+export const Objective = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('Plain') }),
+  /** FedProx, with the received global model as the reference; Ditto's personal model, with mu = lambda. */
+  z.strictObject({ type: z.literal('Proximal'), mu: z.number().positive() }),
+  z.strictObject({ type: z.literal('Scaffold') }),
+  z.strictObject({ type: z.literal('FedDyn'), alpha: z.number().positive() }),
+])
+export type Objective = z.infer<typeof Objective>
+
+const maximum = z.number().positive()
+
+/** Norm: of all gradients together. Value: of each element. The gradient is that of the whole objective. */
+export const GradientClipping = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('Norm'), maximum }),
+  z.strictObject({ type: z.literal('Value'), maximum }),
+])
+export type GradientClipping = z.infer<typeof GradientClipping>
+
 const batchSize = z.int().min(1).max(65_536)
 
-export const TrainingConfiguration = z.strictObject({
+const fields = z.strictObject({
   loss: Loss,
   optimizer: Optimizer,
+  objective: Objective.default({ type: 'Plain' }),
+  gradientClipping: GradientClipping.optional(),
   batchSize,
   /** Rows of the evaluation graph's batch; the training batch size when absent. */
   evaluationBatchSize: batchSize.optional(),
   /** Initializers that keep their value: exact names, or patterns in which `*` stands for any characters. */
   frozen: z.array(z.string().min(1).max(256)).max(256).optional(),
 })
+
+export const TrainingConfiguration = fields.refine(
+  ({ objective, optimizer }) => objective.type !== 'Scaffold' || optimizer.type === 'SGD',
+  {
+    path: ['optimizer', 'type'],
+    error: 'objective Scaffold needs optimizer SGD: its control variates are means of gradients',
+  },
+)
 export type TrainingConfiguration = z.infer<typeof TrainingConfiguration>
 /** What may be written: fields with a default may be left out. */
 export type TrainingConfigurationInput = z.input<typeof TrainingConfiguration>

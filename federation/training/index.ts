@@ -5,9 +5,19 @@
  *   readModel → compileTraining → LocalTrainer.load → trainEpochs, evaluate → publishModel
  */
 export { assertTrainable, compileTraining, type CompiledModel } from './compile.ts'
-export type { Loss, Optimizer, TrainingConfiguration, TrainingConfigurationInput } from './configuration.ts'
+export type {
+  GradientClipping,
+  Loss,
+  Objective,
+  Optimizer,
+  TrainingConfiguration,
+  TrainingConfigurationInput,
+} from './configuration.ts'
+export type { Constants } from './constants.ts'
 export { ModelError, TrainingDiverged } from './errors.ts'
 export {
+  type Constant,
+  type ConstantRole,
   type Label,
   type Metric,
   type Parameter,

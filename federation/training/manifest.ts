@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 
-import { Loss, Optimizer } from './configuration.ts'
+import { Loss, Objective, Optimizer } from './configuration.ts'
 import { ModelError } from './errors.ts'
 
 const name = z.string().min(1).max(1024)
@@ -32,8 +32,26 @@ export const Parameter = z.strictObject({
 })
 export type Parameter = z.infer<typeof Parameter>
 
-export const StateTensor = z.strictObject({ name, output: name, shape })
+/** State of the optimiser, in the shape of the parameter that it belongs to. */
+export const StateTensor = z.strictObject({
+  name,
+  output: name,
+  shape,
+  /** Every element before the first step. */
+  initial: z.number(),
+})
 export type StateTensor = z.infer<typeof StateTensor>
+
+/**
+ * What a constant of the local objective holds: the parameters that the round started from; SCAFFOLD's control
+ * variates; FedDyn's gradient of the client.
+ */
+export const ConstantRole = z.enum(['reference', 'serverControl', 'clientControl', 'dynamicGradient'])
+export type ConstantRole = z.infer<typeof ConstantRole>
+
+/** A graph input that stays the same during a round: a parameter's part of the vector of this role. */
+export const Constant = z.strictObject({ name, role: ConstantRole, parameter: name, shape })
+export type Constant = z.infer<typeof Constant>
 
 export const Label = z.strictObject({
   name,
@@ -52,6 +70,7 @@ export const TrainingManifest = z.strictObject({
   version: z.literal(1),
   loss: Loss,
   optimizer: Optimizer,
+  objective: Objective,
   metrics: z.array(Metric).min(1),
   batchSize: z.int().min(1),
   evaluationBatchSize: z.int().min(1),
@@ -62,7 +81,7 @@ export const TrainingManifest = z.strictObject({
   sampleWeight: name,
   /** Scalar graph input. */
   learningRate: name,
-  /** Adam only: scalar graph inputs 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
+  /** Adam and AdamW: scalar graph inputs 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
   corrections: z.strictObject({ first: name, second: name }).optional(),
   /** Graph inputs to fill with numbers drawn uniformly from [0, 1) at each step, one for each Dropout. */
   uniforms: z.array(z.strictObject({ name, shape })),
@@ -71,8 +90,9 @@ export const TrainingManifest = z.strictObject({
   parameterCount: z.int().min(1),
   /** Elements of it that learn by gradient; they come first. */
   trainableCount: z.int().min(1),
-  /** Optimiser state; starts as zeros. */
   state: z.array(StateTensor),
+  /** What the local objective needs beside the parameters. */
+  constants: z.array(Constant),
   training: z.strictObject({ loss: name }),
   /** Scalar outputs of the evaluation graph, all sums over the batch weighted by sample_weight. */
   evaluation: z.strictObject({

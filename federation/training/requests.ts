@@ -1,6 +1,7 @@
 /*
  * What a trainer is asked and what it answers.
  */
+import type { Constants } from './constants.ts'
 import type { Metric } from './manifest.ts'
 import type { Samples } from './samples.ts'
 
@@ -20,6 +21,8 @@ export interface TrainRequest {
   learningRate: number
   /** Drives the order of the samples and Dropout: an integer from 0 to 2^53 - 1. */
   seed: number
+  /** The vectors that the manifest's objective needs, by role. */
+  constants?: Constants
   onProgress?: (progress: Progress) => void
   signal?: AbortSignal
 }

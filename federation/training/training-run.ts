@@ -3,9 +3,10 @@
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 
+import { constantTensors } from './constants.ts'
 import { TrainingDiverged } from './errors.ts'
 import { batchTensors, parameterTensors, tensor, type Tensors } from './feeds.ts'
-import { elementCount, type TrainingManifest } from './manifest.ts'
+import { elementCount, type StateTensor, type TrainingManifest } from './manifest.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
 import { type Batch, fillBatch, newBatch } from './samples.ts'
@@ -72,8 +73,8 @@ export class TrainingRun {
   }
 
   private fillCorrections(): void {
-    const { optimizer } = this.manifest
-    if (optimizer.type !== 'Adam') return
+    const { optimizer, corrections } = this.manifest
+    if (!corrections || !('beta1' in optimizer)) return
     this.corrections[0][0] = 1 / (1 - optimizer.beta1 ** this.steps)
     this.corrections[1][0] = 1 / (1 - optimizer.beta2 ** this.steps)
   }
@@ -82,7 +83,7 @@ export class TrainingRun {
     const shared = this.sharedFeeds()
     return [Float32Array.from(this.request.parameters), new Float32Array(this.manifest.parameterCount)].map(
       (parameters) => {
-        const state = this.manifest.state.map((entry) => ({ ...entry, value: zeros(entry.shape) }))
+        const state = this.manifest.state.map((entry) => ({ ...entry, value: filled(entry) }))
         const named = (key: 'name' | 'output'): Tensors => ({
           ...parameterTensors(this.manifest, parameters, key),
           ...Object.fromEntries(state.map((entry) => [entry[key], entry.value])),
@@ -100,6 +101,7 @@ export class TrainingRun {
   private sharedFeeds(): Tensors {
     const { manifest } = this
     const feeds = batchTensors(manifest, this.batch)
+    Object.assign(feeds, constantTensors(manifest, this.request.constants))
     feeds[manifest.learningRate] = tensor(this.learningRate, [])
     if (manifest.corrections) {
       feeds[manifest.corrections.first] = tensor(this.corrections[0], [])
@@ -112,6 +114,6 @@ export class TrainingRun {
   }
 }
 
-function zeros(shape: readonly number[]): Tensor {
-  return tensor(new Float32Array(elementCount(shape)), shape)
+function filled({ shape, initial }: StateTensor): Tensor {
+  return tensor(new Float32Array(elementCount(shape)).fill(initial), shape)
 }

@@ -9,7 +9,8 @@ import { z } from 'zod'
 
 import { compileTraining } from './compile.ts'
 import { TrainingConfiguration } from './configuration.ts'
-import { elementCount } from './manifest.ts'
+import type { Constants } from './constants.ts'
+import { ConstantRole, elementCount, type TrainingManifest } from './manifest.ts'
 import { readModel } from './model.ts'
 import { LocalTrainer } from './session.ts'
 
@@ -27,6 +28,7 @@ const Run = z.object({
   losses: numbers,
   parameters: z.record(z.string(), numbers),
   evaluation: z.record(z.string(), z.number()),
+  constants: z.partialRecord(ConstantRole, z.record(z.string(), numbers)).optional(),
 })
 
 const runs = readFileSync(new URL('testdata/training.jsonl', import.meta.url), 'utf8')
@@ -52,6 +54,7 @@ describe('training', () => {
       epochs: golden.epochs,
       learningRate: golden.learningRate,
       seed: golden.seed,
+      ...(golden.constants && { constants: vectorsOf(compiled.manifest, golden.constants) }),
       onProgress: ({ loss }) => losses.push(loss),
     })
     const { metrics } = await trainer.evaluate({ parameters: result.parameters, samples })
@@ -69,6 +72,16 @@ describe('training', () => {
     }
   })
 })
+
+function vectorsOf(
+  { parameters }: TrainingManifest,
+  constants: Partial<Record<ConstantRole, Record<string, number[]>>>,
+): Constants {
+  const learning = parameters.filter(({ trainable }) => trainable)
+  const flat = (values: Record<string, number[]>): Float32Array =>
+    Float32Array.from(learning.flatMap(({ name }) => values[name] ?? []))
+  return Object.fromEntries(Object.entries(constants).map(([role, values]) => [role, flat(values)]))
+}
 
 function worst(got: readonly number[], want: readonly number[]): number {
   return Math.max(...want.map((value, index) => Math.abs((got[index] ?? NaN) - value)))

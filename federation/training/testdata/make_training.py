@@ -7,6 +7,7 @@ run its configuration, samples, the loss of every step, the parameters at the en
 and Dropout come from an implementation of the documented random numbers (SplitMix32, xoshiro128**) in this file.
 BatchNormalization's running variance is ONNX's (population variance), not PyTorch's.
 """
+import fnmatch
 import io
 import json
 import pathlib
@@ -130,11 +131,72 @@ def metrics(loss, output, y):
     return {key: float(value) for key, value in found.items()}
 
 
+class Yogi(torch.optim.Optimizer):
+    """Algorithm 2 of Zaheer et al., Adaptive Methods for Nonconvex Optimization (2018)."""
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state, g = self.state[p], p.grad + group["decay"] * p
+                if not state:
+                    state["m"], state["v"] = torch.zeros_like(p), torch.full_like(p, group["initial"])
+                state["m"] = group["beta1"] * state["m"] + (1 - group["beta1"]) * g
+                state["v"] = state["v"] - (1 - group["beta2"]) * torch.sign(state["v"] - g**2) * g**2
+                p -= group["lr"] * state["m"] / (state["v"].sqrt() + group["eps"])
+
+
 def optimizer_for(given, parameters, rate):
-    if given["type"] == "SGD":
-        return torch.optim.SGD(parameters, rate, momentum=given["momentum"], weight_decay=given["weightDecay"])
-    return torch.optim.Adam(parameters, rate, betas=(given["beta1"], given["beta2"]), eps=given["epsilon"],
-                            weight_decay=given["weightDecay"])
+    kind, decay, eps = given["type"], given["weightDecay"], given.get("epsilon")
+    betas = (given.get("beta1"), given.get("beta2"))
+    if kind == "SGD":
+        return torch.optim.SGD(parameters, rate, momentum=given["momentum"], weight_decay=decay,
+                               nesterov=given.get("nesterov", False))
+    if kind == "Adam":
+        return torch.optim.Adam(parameters, rate, betas=betas, eps=eps, weight_decay=decay)
+    if kind == "AdamW":
+        return torch.optim.AdamW(parameters, rate, betas=betas, eps=eps, weight_decay=decay)
+    if kind == "Adagrad":
+        return torch.optim.Adagrad(parameters, rate, eps=eps, weight_decay=decay,
+                                   initial_accumulator_value=given["initialAccumulator"])
+    if kind == "RMSProp":
+        return torch.optim.RMSprop(parameters, rate, alpha=given["alpha"], eps=eps, weight_decay=decay,
+                                   momentum=given["momentum"], centered=given["centered"])
+    return Yogi(parameters, {"lr": rate, "beta1": betas[0], "beta2": betas[1], "eps": eps, "decay": decay,
+                             "initial": given["initialAccumulator"]})
+
+
+def local_term(objective, parameters, constants):
+    """What the objective adds to the loss; autograd finds its gradient."""
+    total = torch.zeros((), dtype=torch.double)
+    for name, p in parameters:
+        of = {role: values[name] for role, values in constants.items()}
+        if objective["type"] == "Proximal":
+            total = total + objective["mu"] / 2 * ((p - of["reference"]) ** 2).sum()
+        elif objective["type"] == "Scaffold":
+            total = total + (p * (of["serverControl"] - of["clientControl"])).sum()
+        elif objective["type"] == "FedDyn":
+            total = total - (p * of["dynamicGradient"]).sum()
+            total = total + objective["alpha"] / 2 * ((p - of["reference"]) ** 2).sum()
+    return total
+
+
+ROLES = {"Proximal": ["reference"], "Scaffold": ["serverControl", "clientControl"],
+         "FedDyn": ["reference", "dynamicGradient"]}
+
+
+def constants_for(objective, parameters, size):
+    random = numpy.random.RandomState(len(parameters))
+    return {role: {name: torch.tensor(random.normal(scale=size, size=tuple(p.shape))).float().double()
+                   for name, p in parameters}
+            for role in ROLES.get(objective.get("type"), [])}
+
+
+def clip(clipping, parameters):
+    if clipping.get("type") == "Norm":
+        nn.utils.clip_grad_norm_(parameters, clipping["maximum"])
+    elif clipping.get("type") == "Value":
+        nn.utils.clip_grad_value_(parameters, clipping["maximum"])
 
 
 def numbers(values):
@@ -147,7 +209,13 @@ def run(name, model, configuration, samples, rate, epochs, seed):
     net.load_state_dict(MODELS[model][0].state_dict())
     initial = {key: value.clone() for key, value in net.state_dict().items()}
     net = net.double().train()
-    optimizer = optimizer_for(configuration["optimizer"], net.parameters(), rate)
+    for key, parameter in net.named_parameters():
+        parameter.requires_grad_(not any(fnmatch.fnmatch(key, pattern) for pattern in configuration.get("frozen", [])))
+    learning = [(key, parameter) for key, parameter in net.named_parameters() if parameter.requires_grad]
+    weights = [parameter for _, parameter in learning]
+    optimizer = optimizer_for(configuration["optimizer"], weights, rate)
+    objective = configuration.get("objective", {"type": "Plain"})
+    constants = constants_for(objective, learning, 0.3)
     shuffle, dropout = Random(seed, 0), Random(seed, 1)
     order, losses, batch = list(range(len(x))), [], configuration["batchSize"]
     for _ in range(epochs):
@@ -158,7 +226,8 @@ def run(name, model, configuration, samples, rate, epochs, seed):
                 Dropout.uniform = torch.tensor(dropout.uniform(batch * 40)).double().reshape(batch, 40)
             optimizer.zero_grad()
             loss = criterion(configuration["loss"], net(x[rows]), y[rows])
-            loss.backward()
+            (loss + local_term(objective, learning, constants)).backward()
+            clip(configuration.get("gradientClipping", {}), weights)
             optimizer.step()
             losses.append(float(loss))
     net.eval()
@@ -168,6 +237,9 @@ def run(name, model, configuration, samples, rate, epochs, seed):
     golden = {"name": name, "model": f"{model}.onnx", "configuration": configuration, "learningRate": rate,
               "epochs": epochs, "seed": seed, "count": len(x), "x": numbers(x), "y": numbers(y), "losses": losses,
               "parameters": {key: numbers(value) for key, value in final.items()}, "evaluation": evaluation}
+    if constants:
+        golden["constants"] = {role: {key: numbers(value) for key, value in values.items()}
+                               for role, values in constants.items()}
     MODELS[model][0].float().load_state_dict(initial)
     print(f"{name}: {len(losses)} steps, loss {losses[0]:.4f} -> {losses[-1]:.4f}, {evaluation}")
     return golden
@@ -185,6 +257,13 @@ def classes(count, directions):
 
 sgd = lambda momentum=0.0, decay=0.0: {"type": "SGD", "momentum": momentum, "weightDecay": decay}
 adam = lambda decay=0.0: {"type": "Adam", "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weightDecay": decay}
+adagrad = lambda initial=0.0, decay=0.0: {"type": "Adagrad", "epsilon": 1e-10, "initialAccumulator": initial,
+                                          "weightDecay": decay}
+rmsprop = lambda momentum=0.0, centered=False, decay=0.0: {"type": "RMSProp", "alpha": 0.95, "epsilon": 1e-8,
+                                                           "momentum": momentum, "centered": centered,
+                                                           "weightDecay": decay}
+yogi = lambda initial=1e-6, decay=0.0: {"type": "Yogi", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-3,
+                                        "initialAccumulator": initial, "weightDecay": decay}
 softmax = {"type": "SoftmaxCrossEntropy"}
 wave = lambda x: torch.stack([torch.sin(x.sum(1)), x[:, 0] * x[:, 1]], 1).float().double()
 
@@ -209,6 +288,35 @@ runs = [
         {"loss": softmax, "optimizer": sgd(0.9), "batchSize": 8}, samples(29, (1, 8, 8), classes(4, 20)), 0.01, 13, 5),
     run("a CNN with BatchNormalization and Dropout by Adam", "cnn",
         {"loss": softmax, "optimizer": adam(0.001), "batchSize": 8}, samples(27, (1, 8, 8), classes(4, 20)), 0.002, 13, 6),
+    *[run(f"a regression by {name}", "regression",
+          {"loss": {"type": "MeanSquaredError"}, "optimizer": optimizer, "batchSize": 9},
+          samples(31, (4,), wave), rate, 12, 8)
+      for name, rate, optimizer in [
+          ("SGD with Nesterov's momentum and weight decay", 0.02, sgd(0.9, 0.01) | {"nesterov": True}),
+          ("AdamW", 0.02, adam(0.1) | {"type": "AdamW"}),
+          ("Adagrad", 0.1, adagrad()),
+          ("Adagrad that starts at a value, with weight decay", 0.1, adagrad(0.3, 0.01)),
+          ("RMSProp", 0.01, rmsprop()),
+          ("RMSProp with momentum, centred, with weight decay", 0.005, rmsprop(0.8, True, 0.01)),
+          ("Yogi", 0.05, yogi()),
+          ("Yogi that starts at a larger value, with weight decay", 0.05, yogi(0.01, 0.02))]],
+    *[run(f"a regression by {name}", "regression",
+          {"loss": {"type": "MeanSquaredError"}, "optimizer": optimizer, "batchSize": 9, **more},
+          samples(31, (4,), wave), 0.05, 6, 9)
+      for name, optimizer, more in [
+          ("SGD towards a reference (FedProx)", sgd(), {"objective": {"type": "Proximal", "mu": 0.3}}),
+          ("Adam towards a reference (Ditto)", adam(), {"objective": {"type": "Proximal", "mu": 2.0}}),
+          ("SGD with control variates (SCAFFOLD)", sgd(), {"objective": {"type": "Scaffold"}}),
+          ("SGD with dynamic regularisation (FedDyn)", sgd(0.5), {"objective": {"type": "FedDyn", "alpha": 0.2}}),
+          ("SGD with gradients clipped by their norm", sgd(0.9), {"gradientClipping": {"type": "Norm", "maximum": 0.5}}),
+          ("Adam with gradients clipped by their values", adam(),
+           {"gradientClipping": {"type": "Value", "maximum": 0.02}}),
+          ("SGD towards a reference, clipped by the norm of the whole gradient, with weight decay", sgd(0.0, 0.1),
+           {"objective": {"type": "Proximal", "mu": 1.5}, "gradientClipping": {"type": "Norm", "maximum": 0.4}})]],
+    run("a CNN whose first layer is frozen, by SGD with momentum and clipping by norm", "cnn",
+        {"loss": softmax, "optimizer": sgd(0.9), "batchSize": 8, "frozen": ["0.*"],
+         "gradientClipping": {"type": "Norm", "maximum": 0.7}},
+        samples(21, (1, 8, 8), classes(4, 20)), 0.02, 8, 10),
 ]
 path = HERE.joinpath("training.jsonl")
 path.write_text("".join(json.dumps(entry) + "\n" for entry in runs))
