@@ -18,7 +18,6 @@ import { TestHub } from '#federation/wire/testing/test-hub.ts'
 
 export const LOCAL: LocalTraining = {
   epochs: 2,
-  batchSize: 8,
   learningRate: 0.05,
   seed: 42,
   holdoutFraction: 0.25,
@@ -57,7 +56,7 @@ export class ScriptedCampaign {
     const compiled = await compileTraining(readModel(readFileSync(file)), {
       loss: { type: 'MeanSquaredError' },
       optimizer: { type: 'SGD' },
-      batchSize: LOCAL.batchSize,
+      batchSize: 8,
     })
     const late: { campaign?: ScriptedCampaign } = {}
     const participation: ParticipationServer = { participate: (stream) => late.campaign?.accept(stream) }

@@ -18,7 +18,6 @@ function value(changes: Partial<TrainAssignment> = {}): TrainAssignment {
     parameters: blob('d'),
     training: {
       epochs: 1,
-      batchSize: 8,
       learningRate: 0.1,
       seed: 7,
       holdoutFraction: 0.2,

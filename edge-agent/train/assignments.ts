@@ -67,7 +67,6 @@ export function workKey({ kind, value: { round, graphs, parameters, training } }
     parameters?.digest,
     training && [
       training.epochs,
-      training.batchSize,
       training.learningRate,
       training.seed,
       training.holdoutFraction,

@@ -12,8 +12,6 @@ interface Job {
   readonly graphs: GraphFiles
   /** Flat float32 vector, little-endian. */
   readonly parameters: string
-  /** What the graphs were compiled for. */
-  readonly batchSize: number
   readonly holdoutFraction: number
   readonly holdoutSplit: HoldoutSplit
   /** The campaign's seed: it draws the held-out rows, the same in every round. */
@@ -26,7 +24,7 @@ export interface TrainJob extends Job {
   readonly learningRate: number
   /** Drives the order of the samples and Dropout in this round on this node. */
   readonly seed: number
-  /** Where the new parameters go. */
+  /** Where the update goes. */
   readonly outputFolder: string
   readonly outputName: string
 }
@@ -37,8 +35,11 @@ export interface EvaluateJob extends Job {
 
 export interface TrainAnswer {
   readonly samples: number
+  /** Optimiser steps. */
+  readonly steps: number
+  /** Mean over the samples of the last epoch. */
   readonly loss: number
-  /** Of the file of new parameters. */
+  /** Of the update's file. */
   readonly digest: string
   readonly size: number
 }

@@ -19,8 +19,8 @@ afterEach(async () => {
 })
 
 async function finished(round: number): Promise<FinishedUpdate> {
-  const bytes = Buffer.from(`parameters of round ${round}`)
-  const update = { key: `round ${round}`, file: `${round}.parameters`, samples: 5, loss: 0.5 }
+  const bytes = Buffer.from(`update of round ${round}`)
+  const update = { key: `round ${round}`, file: `${round}.update`, samples: 5, steps: 2, loss: 0.5 }
   await writeFile(join(outbox.folder, update.file), bytes)
   return { ...update, digest: digestOf(bytes), size: bytes.length }
 }
@@ -40,20 +40,20 @@ describe('the outbox', () => {
     await outbox.put(second)
     expect(await outbox.find('round 1')).toBeUndefined()
     expect(await outbox.find('round 2')).toEqual(second)
-    expect((await readdir(outbox.folder)).sort()).toEqual(['2.parameters', 'update.json'])
+    expect((await readdir(outbox.folder)).sort()).toEqual(['2.update', 'update.json'])
   })
 
   it.each([
     {
       name: 'its bytes were changed',
-      spoil: async () => await appendFile(join(outbox.folder, '1.parameters'), 'x'),
+      spoil: async () => await appendFile(join(outbox.folder, '1.update'), 'x'),
     },
-    { name: 'its bytes are gone', spoil: async () => await rm(join(outbox.folder, '1.parameters')) },
+    { name: 'its bytes are gone', spoil: async () => await rm(join(outbox.folder, '1.update')) },
     {
       name: 'its record broke off',
       spoil: async () => await writeFile(join(outbox.folder, 'update.json'), '{"key"'),
     },
-    { name: 'its record names another folder', spoil: async () => await renamed('../1.parameters') },
+    { name: 'its record names another folder', spoil: async () => await renamed('../1.update') },
   ])('does not find an update when $name', async ({ spoil }) => {
     await outbox.put(await finished(1))
     await spoil()

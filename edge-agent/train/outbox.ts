@@ -14,11 +14,12 @@ const RECORD = 'update.json'
 const FinishedUpdate = z.strictObject({
   /** The campaign and the assignment that it answers. */
   key: z.string(),
-  /** File name of the parameters in the outbox's folder. */
+  /** File name of the update in the outbox's folder. */
   file: z.string().regex(/^[0-9a-z.-]+$/),
   digest: z.string(),
   size: z.int().min(0),
   samples: z.int().min(1),
+  steps: z.int().min(1),
   loss: z.number(),
 })
 export type FinishedUpdate = z.infer<typeof FinishedUpdate>

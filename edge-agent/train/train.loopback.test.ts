@@ -205,11 +205,6 @@ describe('a training pod', () => {
       reason: 'GraphsUnusable',
     },
     {
-      name: 'graphs for another batch size',
-      change: () => ({ training: { ...LOCAL, batchSize: 9 } }),
-      reason: 'GraphsUnusable',
-    },
-    {
       name: 'a graph that is none',
       change: () => ({
         graphs: { ...campaign.train.graphs!, trainingStep: campaign.hub.addBlob(Buffer.from('no graph')) },

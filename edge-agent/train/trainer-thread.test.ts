@@ -8,7 +8,6 @@ const job: EvaluateJob = {
   kind: 'evaluate',
   graphs: { manifest: '/none', trainingStep: '/none', evaluation: '/none' },
   parameters: '/none',
-  batchSize: 8,
   holdoutFraction: 0.2,
   holdoutSplit: HoldoutSplit.TAIL,
   campaignSeed: 1,

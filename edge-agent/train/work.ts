@@ -68,7 +68,7 @@ async function train(
   const { round } = assignment
   const prepared = await prepare(context, assignment, signal)
   const { training } = prepared
-  const file = `${round}.parameters`
+  const file = `${round}.update`
   const job: TrainJob = {
     kind: 'train',
     ...jobParts(prepared),
@@ -108,6 +108,7 @@ async function send(
       size: update.size,
       digest: update.digest,
       samples: update.samples,
+      steps: update.steps,
       loss: update.loss,
       parameters: assignment.parameters?.digest ?? '',
     },
@@ -135,7 +136,6 @@ function jobParts({ graphs, parameters, training }: Prepared) {
   return {
     graphs,
     parameters,
-    batchSize: training.batchSize,
     holdoutFraction: training.holdoutFraction,
     holdoutSplit: training.holdoutSplit,
     campaignSeed: training.seed,

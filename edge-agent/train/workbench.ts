@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises'
 import { digestOf } from '#federation/wire/digest.ts'
 import {
   LocalTrainer,
-  ModelError,
   type Progress,
   TrainingDiverged,
   type TrainingManifest,
@@ -57,10 +56,11 @@ export class Workbench {
     const result = await guarded(signal, async () =>
       trainer.trainEpochs({ ...request, onProgress: (progress) => onProgress(running(progress)) }),
     )
-    const vector = result.parameters
-    const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
+    const update = difference(result.parameters, parameters)
+    const bytes = new Uint8Array(update.buffer)
     await writeDurably(job.outputFolder, job.outputName, bytes)
-    return { samples: result.samples, loss: result.loss, digest: digestOf(bytes), size: bytes.byteLength }
+    const { samples: trained, steps, loss } = result
+    return { samples: trained, steps, loss, digest: digestOf(bytes), size: bytes.byteLength }
   }
 
   async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
@@ -73,13 +73,13 @@ export class Workbench {
   }
 
   async #load(job: TrainJob | EvaluateJob): Promise<Loaded> {
-    const { graphs, batchSize, holdoutFraction, holdoutSplit, campaignSeed } = job
-    const key = JSON.stringify([graphs, batchSize, holdoutFraction, holdoutSplit, campaignSeed])
+    const { graphs, holdoutFraction, holdoutSplit, campaignSeed } = job
+    const key = JSON.stringify([graphs, holdoutFraction, holdoutSplit, campaignSeed])
     if (this.#loaded?.key === key) return this.#loaded
     await this.#loaded?.trainer.close()
     this.#loaded = undefined
     const configuration = readDatasetConfiguration(this.#settings.dataset, this.#settings.dataFolder)
-    const manifest = await readManifestFile(graphs.manifest, batchSize)
+    const manifest = await readManifestFile(graphs.manifest)
     const table = await readDataset(configuration)
     const split = { fraction: holdoutFraction, kind: holdoutSplit, seed: campaignSeed }
     const samples = splitSamples(toSamples(table, manifest), split, table.path)
@@ -88,12 +88,9 @@ export class Workbench {
   }
 }
 
-async function readManifestFile(path: string, batchSize: number): Promise<TrainingManifest> {
+async function readManifestFile(path: string): Promise<TrainingManifest> {
   try {
-    const manifest = readManifest(JSON.parse(await readFile(path, 'utf8')))
-    if (manifest.batchSize === batchSize) return manifest
-    const sizes = `the graphs are compiled for batches of ${manifest.batchSize}, the assignment asks for ${batchSize}`
-    throw new ModelError(sizes)
+    return readManifest(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {
     throw graphsUnusable(error)
   }
@@ -122,6 +119,18 @@ async function readParameters(path: string, manifest: TrainingManifest): Promise
     throw new TrainingFailure('GraphsUnusable', sizes)
   }
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
+}
+
+/** What training changed: the update, as long as the parameters are finite and the step between them is. */
+function difference(trained: Float32Array, base: Float32Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(trained.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = (trained[i] as number) - (base[i] as number)
+    values[i] = value
+    if (Number.isFinite(values[i])) continue
+    throw new TrainingFailure('TrainingDiverged', `the change of value ${i} is ${value}, beyond float32`)
+  }
+  return values
 }
 
 /** Names what went wrong while the graphs ran. */

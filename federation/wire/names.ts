@@ -27,7 +27,9 @@ export const UPLOAD_HEADERS = {
   digest: 'update-digest',
   /** Training samples behind the update: its weight in the aggregation. */
   samples: 'update-samples',
-  /** Mean training loss of the node in this round. */
+  /** Optimiser steps that the node made in this round. */
+  steps: 'update-steps',
+  /** Mean training loss of the node in the last epoch of this round. */
   loss: 'update-loss',
   /** `sha256:<hex>` of the global parameters that training started from. */
   parameters: 'update-parameters',

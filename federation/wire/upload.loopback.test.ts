@@ -33,6 +33,7 @@ beforeEach(async () => {
     size: BYTES.length,
     digest: digestOf(BYTES),
     samples: 120,
+    steps: 12,
     loss: 0.25,
     parameters: digestOf(Buffer.from('global parameters')),
   }
@@ -63,6 +64,7 @@ describe('an upload', () => {
     expect(state.headers).toMatchObject({
       'update-digest': update.digest,
       'update-samples': '120',
+      'update-steps': '12',
       'update-loss': '0.25',
       'update-parameters': update.parameters,
       'upload-length': '200000',

@@ -12,12 +12,13 @@ export interface Update {
   readonly campaign: string
   readonly round: number
   readonly participant: string
-  /** File of the new parameter vector. */
+  /** File of the update's bytes. */
   readonly path: string
   /** Its bytes. */
   readonly size: number
   readonly digest: string
   readonly samples: number
+  readonly steps: number
   readonly loss: number
   /** Digest of the global parameters that training started from. */
   readonly parameters: string
@@ -119,6 +120,7 @@ function describe(update: Update): Record<string, string> {
     [UPLOAD_HEADERS.length]: String(update.size),
     [UPLOAD_HEADERS.digest]: update.digest,
     [UPLOAD_HEADERS.samples]: String(update.samples),
+    [UPLOAD_HEADERS.steps]: String(update.steps),
     [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
     'content-type': 'application/octet-stream',

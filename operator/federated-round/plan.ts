@@ -1,5 +1,6 @@
 // The plan that the hub gets: the same spec gives the same plan, so that handing it over again changes nothing.
 import type { FederatedRoundSpec } from '#crds/federated-round.ts'
+import type { TrainingConfigurationInput } from '#federation/training/configuration.ts'
 import type {
   CampaignPlan,
   RoundPlan,
@@ -46,26 +47,27 @@ export function planOfRunning(seen: Observation, round: RoundState): RoundPlan {
 }
 
 function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
-  const { loss, optimizer, epochs, batchSize, seed } = spec.training
-  const sgd = optimizer.type === 'SGD' ? optimizer.sgd : undefined
-  const adam = optimizer.type === 'Adam' ? optimizer.adam : undefined
+  const { optimizer, epochs, seed } = spec.training
   return {
-    loss: loss.type,
-    huberDelta: loss.huber?.delta ?? 1,
-    optimizer: optimizer.type,
-    momentum: sgd?.momentum ?? 0,
-    weightDecay: sgd?.weightDecay ?? adam?.weightDecay ?? 0,
-    beta1: adam?.beta1 ?? 0.9,
-    beta2: adam?.beta2 ?? 0.999,
-    epsilon: adam?.epsilon ?? 1e-8,
+    training: JSON.stringify(trainingConfiguration(spec)),
     local: {
       epochs,
-      batchSize,
       learningRate: optimizer.learningRate,
       seed,
       holdoutFraction: spec.evaluation.holdoutFraction,
       holdoutSplit: spec.evaluation.split === 'Tail' ? HoldoutSplit.TAIL : HoldoutSplit.RANDOM,
     },
     aggregationStrategy: spec.aggregation.strategy.type,
+  }
+}
+
+/** The manifest's words for the compiler: a type's parameters stand beside it and not in a member of their own. */
+function trainingConfiguration({ training }: FederatedRoundSpec): TrainingConfigurationInput {
+  const { loss, optimizer, batchSize } = training
+  return {
+    loss: loss.type === 'Huber' ? { type: 'Huber', ...loss.huber } : { type: loss.type },
+    optimizer:
+      optimizer.type === 'SGD' ? { type: 'SGD', ...optimizer.sgd } : { type: 'Adam', ...optimizer.adam },
+    batchSize,
   }
 }

@@ -1,5 +1,4 @@
 // What goes between the hub and its compiler thread.
-import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import type { CompiledTraining, PublishParts } from './compiler.ts'
 
 export interface CompilerResults {
@@ -10,7 +9,7 @@ export interface CompilerResults {
 
 export type CompilerJob =
   | { readonly kind: 'admit'; readonly model: Uint8Array }
-  | { readonly kind: 'compile'; readonly model: Uint8Array; readonly plan: TrainingPlan }
+  | { readonly kind: 'compile'; readonly model: Uint8Array; readonly configuration: string }
   | ({ readonly kind: 'publish' } & PublishParts)
 
 export type CompilerReply =

@@ -10,7 +10,6 @@ import {
   readModel,
   type TrainingConfigurationInput,
 } from '#federation/training/index.ts'
-import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import type { CompiledTraining } from './compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
@@ -19,7 +18,7 @@ async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind'
     case 'admit':
       return admit(job.model)
     case 'compile':
-      return compile(job.model, job.plan)
+      return compile(job.model, job.configuration)
     case 'publish':
       return publishModel(
         job.model,
@@ -36,27 +35,16 @@ function admit(bytes: Uint8Array): CompilerResults['admit'] {
   return { parameterCount: weights.reduce((sum, { data }) => sum + data.length, 0) }
 }
 
-async function compile(bytes: Uint8Array, plan: TrainingPlan): Promise<CompiledTraining> {
-  const compiled = await compileTraining(readModel(bytes), configurationOf(plan))
+/** The compiler reads the configuration with its schema and names the field that is wrong. */
+async function compile(bytes: Uint8Array, configuration: string): Promise<CompiledTraining> {
+  const settings = JSON.parse(configuration) as TrainingConfigurationInput
+  const compiled = await compileTraining(readModel(bytes), settings)
   return {
     manifest: Buffer.from(JSON.stringify(compiled.manifest)),
     trainingStep: compiled.trainingStep,
     evaluation: compiled.evaluation,
     parameters: compiled.initialParameters,
   }
-}
-
-/** The compiler checks every value again and names the one that is wrong. */
-function configurationOf(plan: TrainingPlan): TrainingConfigurationInput {
-  const loss = plan.loss === 'Huber' ? { type: plan.loss, delta: plan.huberDelta } : { type: plan.loss }
-  const { optimizer, momentum, weightDecay, beta1, beta2, epsilon } = plan
-  const settings = optimizer === 'SGD' ? { momentum, weightDecay } : { beta1, beta2, epsilon, weightDecay }
-  const configuration = {
-    loss,
-    optimizer: { type: optimizer, ...settings },
-    batchSize: plan.local?.batchSize,
-  }
-  return configuration as TrainingConfigurationInput
 }
 
 async function answer(job: CompilerJob): Promise<CompilerReply> {

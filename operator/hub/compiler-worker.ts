@@ -18,8 +18,8 @@ export function startModelCompiler(options: ModelCompilerOptions = {}): ModelCom
   const threads = new CompilerThreads(options)
   return {
     admit: async (model) => threads.run<'admit'>({ kind: 'admit', model }, 'ModelNotTrainable'),
-    compile: async (model, plan) =>
-      threads.run<'compile'>({ kind: 'compile', model, plan }, 'TrainingNotPossible'),
+    compile: async (model, configuration) =>
+      threads.run<'compile'>({ kind: 'compile', model, configuration }, 'TrainingNotPossible'),
     publish: async (parts) => threads.run<'publish'>({ kind: 'publish', ...parts }, 'PublicationNotPossible'),
     close: async () => threads.close(),
   }

@@ -1,7 +1,5 @@
 // What the hub needs from the training compiler (federation/training), as an interface so that the heavy work runs
 // in a thread of its own (compiler-worker.ts) and tests can do without it.
-import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
-
 export interface CompiledTraining {
   readonly manifest: Uint8Array
   readonly trainingStep: Uint8Array
@@ -13,8 +11,11 @@ export interface CompiledTraining {
 export interface ModelCompiler {
   /** Reads a model and checks that it can be trained. Rejects with ModelRefused. */
   admit(model: Uint8Array): Promise<{ readonly parameterCount: number }>
-  /** Compiles the graphs of a campaign. Rejects with ModelRefused. */
-  compile(model: Uint8Array, plan: TrainingPlan): Promise<CompiledTraining>
+  /**
+   * Compiles the graphs of a campaign. Rejects with ModelRefused.
+   * @param configuration JSON of a TrainingConfiguration
+   */
+  compile(model: Uint8Array, configuration: string): Promise<CompiledTraining>
   /** Puts new parameters into the model; the result is a self-contained .onnx file. */
   publish(parts: PublishParts): Promise<Uint8Array>
   close(): Promise<void>

@@ -107,6 +107,7 @@ async function sendAll(
         size: bytes.byteLength,
         digest: sha256(bytes),
         samples: samplesOf(node),
+        steps: 3,
         loss: 0.5,
       }
       const key = { campaign: CAMPAIGN, round, participant: node }

@@ -108,15 +108,20 @@ describe('a campaign', () => {
     expect((await a.told('finished')).reason).toBe('Completed')
   })
 
-  it('goes on with the next round from the merged parameters', async () => {
+  it('goes on with the next round from the merged parameters, and adds what was learned to them', async () => {
     await story.modelReady()
     await story.applyCampaign()
     await sendBoth()
     const { current } = await story.phase(RoundState_Phase.DONE)
     const round = { round: 2, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
     await story.applyCampaign({ round })
-    const { parameters } = await story.participant('a').told('train', 2)
+    const a = story.participant('a')
+    const { parameters } = await a.told('train', 2)
     expect(parameters?.digest).toBe(current?.parametersDigest)
+    const update = await story.updateOf(a, 'a', floats(0.5, -1, 0, 2))
+    expect((await patch(story.endpoint, update, { token: podToken('a') })).status).toBe(201)
+    const { current: second } = await story.phase(RoundState_Phase.EVALUATING)
+    expect((await story.blob(second?.parametersDigest ?? '')).body).toEqual(floats(3.5, 2, 3, 5))
   })
 
   it('ends short below quorum, keeps what was accepted, and completes in a further attempt', async () => {
@@ -171,7 +176,8 @@ describe('a campaign', () => {
     await story.modelReady()
     const { training } = campaignPlan()
     if (!training) throw new Error('unreachable')
-    await story.applyCampaign({ training: { ...training, loss: 'Impossible' } })
+    const settings = { loss: { type: 'Huber' }, optimizer: { type: 'SGD' }, batchSize: 8 }
+    await story.applyCampaign({ training: { ...training, training: JSON.stringify(settings) } })
     await until(async () => (await story.campaign()).failureReason !== '')
     await story.restart()
     expect(await story.campaign()).toMatchObject({

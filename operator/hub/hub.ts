@@ -19,6 +19,7 @@ import { phaseOf } from './rounds/decide.ts'
 import { startMuxServer, type MuxServer } from './server.ts'
 import { BlobStore } from './store/blobs.ts'
 import { makeDirectory, removeTemporaryFiles } from './store/files.ts'
+import { checkVolumeFormat } from './store/format.ts'
 import { Uploads } from './uploads.ts'
 import {
   ControlService,
@@ -67,6 +68,7 @@ class Hub {
   static async open(options: HubOptions): Promise<Hub> {
     await makeDirectory(options.directory)
     await removeTemporaryFiles(options.directory)
+    await checkVolumeFormat(options.directory)
     const hub = new Hub(options)
     await hub.#blobs.open()
     await hub.#models.load()

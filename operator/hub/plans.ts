@@ -3,6 +3,7 @@
 // characters that Kubernetes allows them.
 import { z } from 'zod'
 import { strategyNames } from '#federation/aggregation/strategies.ts'
+import { TrainingConfiguration } from '#federation/training/configuration.ts'
 import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
 import { HubError } from './errors.ts'
 
@@ -18,12 +19,32 @@ const seconds = z
   .int()
   .min(1)
   .max(31 * 24 * 3600)
-const finite = z.number()
 const positiveInt = z.int().min(1)
+
+const MAXIMUM_CONFIGURATION = 64 * 1024
+
+/**
+ * A configuration in a plan: JSON that its own schema reads. Kept in one spelling, defaults filled in, so that plans
+ * which mean the same are the same.
+ */
+function configuration(schema: z.ZodType): z.ZodType<string, string> {
+  return z
+    .string()
+    .max(MAXIMUM_CONFIGURATION)
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text)
+      } catch {
+        context.addIssue({ code: 'custom', message: 'is not JSON' })
+        return z.NEVER
+      }
+    })
+    .pipe(schema)
+    .transform((value) => JSON.stringify(value))
+}
 
 const LocalTraining = z.object({
   epochs: positiveInt,
-  batchSize: positiveInt,
   learningRate: z.number().gt(0),
   seed: z.int().min(0),
   holdoutFraction: z.number().min(0).lt(1),
@@ -31,14 +52,7 @@ const LocalTraining = z.object({
 })
 
 const TrainingPlan = z.object({
-  loss: z.string().min(1).max(64),
-  huberDelta: finite,
-  optimizer: z.string().min(1).max(64),
-  momentum: finite,
-  weightDecay: finite,
-  beta1: finite,
-  beta2: finite,
-  epsilon: finite,
+  training: configuration(TrainingConfiguration),
   local: LocalTraining,
   aggregationStrategy: z.enum(strategyNames as [string, ...string[]]),
 })

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isDigest } from '#federation/wire/digest.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
-import { MAXIMUM_METRIC, MAXIMUM_SAMPLES } from './bounds.ts'
+import { MAXIMUM_METRIC, MAXIMUM_SAMPLES, MAXIMUM_STEPS } from './bounds.ts'
 import { HubError, type ErrorKind } from './errors.ts'
 
 export interface Announcement {
@@ -10,6 +10,7 @@ export interface Announcement {
   readonly length: number
   readonly digest: string
   readonly samples: number
+  readonly steps: number
   readonly loss: number
   readonly parameters: string
 }
@@ -38,6 +39,7 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
     length,
     digest: announcedDigest(headers),
     samples: integer(headers, UPLOAD_HEADERS.samples, { minimum: 1, maximum: MAXIMUM_SAMPLES }, 'refused'),
+    steps: integer(headers, UPLOAD_HEADERS.steps, { minimum: 1, maximum: MAXIMUM_STEPS }, 'refused'),
     loss: finiteNumber(headers, UPLOAD_HEADERS.loss),
     parameters: digest(headers, UPLOAD_HEADERS.parameters),
   }

@@ -210,6 +210,7 @@ describe('an update is refused', () => {
       said: '8 bytes; the parameters take 80000',
     },
     { name: 'without samples', change: { samples: 0 }, status: 422, said: 'update-samples is "0"' },
+    { name: 'without steps', change: { steps: 0 }, status: 422, said: 'update-steps is "0"' },
     { name: 'with half a sample', change: { samples: 1.5 }, status: 422, said: 'update-samples is "1.5"' },
     {
       name: 'with a loss that is not a number',

@@ -164,9 +164,9 @@ export class Uploads {
       await rm(path, { force: true })
       throw refused(verdict.detail)
     }
-    const { digest, length: size, samples, loss } = announcement
+    const { digest, length: size, samples, steps, loss } = announcement
     const acceptedMs = this.#context.clock.now()
-    await campaign.acceptUpdate(round, { participant, digest, size, samples, loss, acceptedMs })
+    await campaign.acceptUpdate(round, { participant, digest, size, samples, steps, loss, acceptedMs })
   }
 
   #acknowledge({ request, response }: Exchange, { length }: Announcement): string {

@@ -196,7 +196,6 @@ export interface Blob {
 
 export interface LocalTraining {
   epochs: number;
-  batchSize: number;
   learningRate: number;
   seed: number;
   /** of the node's samples, kept for evaluation */
@@ -440,17 +439,11 @@ export interface CampaignPlan {
   evaluationDeadlineSeconds: number;
 }
 
+/** Configurations are JSON, each read by the schema of the folder that owns the subject; defaults may be left out. */
 export interface TrainingPlan {
-  /** SoftmaxCrossEntropy | BinaryCrossEntropy | MeanSquaredError | Huber */
-  loss: string;
-  huberDelta: number;
-  /** SGD | Adam */
-  optimizer: string;
-  momentum: number;
-  weightDecay: number;
-  beta1: number;
-  beta2: number;
-  epsilon: number;
+  /** federation/training TrainingConfiguration: what is compiled into the graphs */
+  training: string;
+  /** what is told to the nodes with each round */
   local:
     | LocalTraining
     | undefined;
@@ -1739,14 +1732,7 @@ export const Blob: MessageFns<Blob> = {
 };
 
 function createBaseLocalTraining(): LocalTraining {
-  return {
-    epochs: 0,
-    batchSize: 0,
-    learningRate: 0,
-    seed: 0,
-    holdoutFraction: 0,
-    holdoutSplit: HoldoutSplit.UNSPECIFIED,
-  };
+  return { epochs: 0, learningRate: 0, seed: 0, holdoutFraction: 0, holdoutSplit: HoldoutSplit.UNSPECIFIED };
 }
 
 export const LocalTraining: MessageFns<LocalTraining> = {
@@ -1754,20 +1740,17 @@ export const LocalTraining: MessageFns<LocalTraining> = {
     if (message.epochs !== 0) {
       writer.uint32(8).uint32(message.epochs);
     }
-    if (message.batchSize !== 0) {
-      writer.uint32(16).uint32(message.batchSize);
-    }
     if (message.learningRate !== 0) {
-      writer.uint32(25).double(message.learningRate);
+      writer.uint32(17).double(message.learningRate);
     }
     if (message.seed !== 0) {
-      writer.uint32(32).uint64(message.seed);
+      writer.uint32(24).uint64(message.seed);
     }
     if (message.holdoutFraction !== 0) {
-      writer.uint32(41).double(message.holdoutFraction);
+      writer.uint32(33).double(message.holdoutFraction);
     }
     if (message.holdoutSplit !== HoldoutSplit.UNSPECIFIED) {
-      writer.uint32(48).int32(holdoutSplitToNumber(message.holdoutSplit));
+      writer.uint32(40).int32(holdoutSplitToNumber(message.holdoutSplit));
     }
     return writer;
   },
@@ -1794,39 +1777,31 @@ export const LocalTraining: MessageFns<LocalTraining> = {
             continue;
           }
           case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.batchSize = reader.uint32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 25) {
+            if (tag !== 17) {
               break;
             }
 
             message.learningRate = reader.double();
             continue;
           }
-          case 4: {
-            if (tag !== 32) {
+          case 3: {
+            if (tag !== 24) {
               break;
             }
 
             message.seed = longToNumber(reader.uint64());
             continue;
           }
-          case 5: {
-            if (tag !== 41) {
+          case 4: {
+            if (tag !== 33) {
               break;
             }
 
             message.holdoutFraction = reader.double();
             continue;
           }
-          case 6: {
-            if (tag !== 48) {
+          case 5: {
+            if (tag !== 40) {
               break;
             }
 
@@ -1851,7 +1826,6 @@ export const LocalTraining: MessageFns<LocalTraining> = {
   fromPartial(object: DeepPartial<LocalTraining>): LocalTraining {
     const message = createBaseLocalTraining();
     message.epochs = object.epochs ?? 0;
-    message.batchSize = object.batchSize ?? 0;
     message.learningRate = object.learningRate ?? 0;
     message.seed = object.seed ?? 0;
     message.holdoutFraction = object.holdoutFraction ?? 0;
@@ -3318,51 +3292,19 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
 };
 
 function createBaseTrainingPlan(): TrainingPlan {
-  return {
-    loss: "",
-    huberDelta: 0,
-    optimizer: "",
-    momentum: 0,
-    weightDecay: 0,
-    beta1: 0,
-    beta2: 0,
-    epsilon: 0,
-    local: undefined,
-    aggregationStrategy: "",
-  };
+  return { training: "", local: undefined, aggregationStrategy: "" };
 }
 
 export const TrainingPlan: MessageFns<TrainingPlan> = {
   encode(message: TrainingPlan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.loss !== "") {
-      writer.uint32(10).string(message.loss);
-    }
-    if (message.huberDelta !== 0) {
-      writer.uint32(17).double(message.huberDelta);
-    }
-    if (message.optimizer !== "") {
-      writer.uint32(26).string(message.optimizer);
-    }
-    if (message.momentum !== 0) {
-      writer.uint32(33).double(message.momentum);
-    }
-    if (message.weightDecay !== 0) {
-      writer.uint32(41).double(message.weightDecay);
-    }
-    if (message.beta1 !== 0) {
-      writer.uint32(49).double(message.beta1);
-    }
-    if (message.beta2 !== 0) {
-      writer.uint32(57).double(message.beta2);
-    }
-    if (message.epsilon !== 0) {
-      writer.uint32(65).double(message.epsilon);
+    if (message.training !== "") {
+      writer.uint32(10).string(message.training);
     }
     if (message.local !== undefined) {
-      LocalTraining.encode(message.local, writer.uint32(74).fork()).join();
+      LocalTraining.encode(message.local, writer.uint32(18).fork()).join();
     }
     if (message.aggregationStrategy !== "") {
-      writer.uint32(82).string(message.aggregationStrategy);
+      writer.uint32(26).string(message.aggregationStrategy);
     }
     return writer;
   },
@@ -3385,75 +3327,19 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
               break;
             }
 
-            message.loss = reader.string();
+            message.training = reader.string();
             continue;
           }
           case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.huberDelta = reader.double();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.optimizer = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 33) {
-              break;
-            }
-
-            message.momentum = reader.double();
-            continue;
-          }
-          case 5: {
-            if (tag !== 41) {
-              break;
-            }
-
-            message.weightDecay = reader.double();
-            continue;
-          }
-          case 6: {
-            if (tag !== 49) {
-              break;
-            }
-
-            message.beta1 = reader.double();
-            continue;
-          }
-          case 7: {
-            if (tag !== 57) {
-              break;
-            }
-
-            message.beta2 = reader.double();
-            continue;
-          }
-          case 8: {
-            if (tag !== 65) {
-              break;
-            }
-
-            message.epsilon = reader.double();
-            continue;
-          }
-          case 9: {
-            if (tag !== 74) {
+            if (tag !== 18) {
               break;
             }
 
             message.local = LocalTraining.decode(reader, reader.uint32());
             continue;
           }
-          case 10: {
-            if (tag !== 82) {
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
@@ -3477,14 +3363,7 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
   },
   fromPartial(object: DeepPartial<TrainingPlan>): TrainingPlan {
     const message = createBaseTrainingPlan();
-    message.loss = object.loss ?? "";
-    message.huberDelta = object.huberDelta ?? 0;
-    message.optimizer = object.optimizer ?? "";
-    message.momentum = object.momentum ?? 0;
-    message.weightDecay = object.weightDecay ?? 0;
-    message.beta1 = object.beta1 ?? 0;
-    message.beta2 = object.beta2 ?? 0;
-    message.epsilon = object.epsilon ?? 0;
+    message.training = object.training ?? "";
     message.local = (object.local !== undefined && object.local !== null)
       ? LocalTraining.fromPartial(object.local)
       : undefined;

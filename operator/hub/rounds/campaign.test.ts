@@ -2,11 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import { checkCampaignPlan } from '../plans.ts'
 import { campaignPlan } from '../testing/story.ts'
 import { Campaign, RECONNECT_GRACE_MS } from './campaign.ts'
 import { Round } from './round.ts'
 
+const planned = campaignPlan().training as TrainingPlan
+const huber = JSON.stringify({ loss: { type: 'Huber' }, optimizer: { type: 'SGD' }, batchSize: 8 })
 const base = { digest: `sha256:${'0'.repeat(64)}`, size: 16 }
 
 let directory: string
@@ -49,7 +52,7 @@ describe('the deadline of a round', () => {
 
 describe('a campaign', () => {
   it('is the same after it is read again', async () => {
-    const update = { digest: base.digest, size: 16, samples: 3, loss: 0.5, acceptedMs: 2_000 }
+    const update = { digest: base.digest, size: 16, samples: 3, steps: 2, loss: 0.5, acceptedMs: 2_000 }
     await campaign.acceptUpdate(round, { participant: 'a', ...update })
     await round.addFailure({ participant: 'b', attempt: 1, during: 'training', reason: 'X', message: 'y' })
     const again = await Campaign.load(directory)
@@ -64,6 +67,7 @@ describe('a campaign', () => {
       digest: base.digest,
       size: 16,
       samples: 3,
+      steps: 2,
       loss: 0.5,
       acceptedMs: 2_000,
     }
@@ -72,7 +76,7 @@ describe('a campaign', () => {
   })
 
   it.each([
-    { field: 'training', change: { training: { ...campaignPlan().training, loss: 'Huber' } as never } },
+    { field: 'training', change: { training: { ...planned, training: huber } } },
     { field: 'modelUid', change: { modelUid: 'other' } },
   ])('never changes its $field', async ({ field, change }) => {
     const plan = checkCampaignPlan(campaignPlan(change))
@@ -84,6 +88,16 @@ describe('a campaign', () => {
 })
 
 describe('a plan', () => {
+  it('that means the same is the same: defaults may be left out, and fields come in any order', () => {
+    const written = {
+      batchSize: 8,
+      optimizer: { momentum: 0, type: 'SGD' },
+      loss: { type: 'MeanSquaredError' },
+    }
+    const plan = campaignPlan({ training: { ...planned, training: JSON.stringify(written) } })
+    expect(checkCampaignPlan(plan)).toEqual(checkCampaignPlan(campaignPlan()))
+  })
+
   it.each([
     { said: 'uid: is not a UID', change: { uid: 'a/b' } },
     { said: 'name: is not a Kubernetes name', change: { name: '..' } },
@@ -100,7 +114,12 @@ describe('a plan', () => {
     { said: 'evaluationDeadlineSeconds', change: { evaluationDeadlineSeconds: 0 } },
     {
       said: 'training.aggregationStrategy',
-      change: { training: { ...campaignPlan().training, aggregationStrategy: 'Krum' } as never },
+      change: { training: { ...planned, aggregationStrategy: 'Krum' } },
+    },
+    { said: 'training.training: is not JSON', change: { training: { ...planned, training: '{' } } },
+    {
+      said: 'training.training.batchSize',
+      change: { training: { ...planned, training: '{"loss":{"type":"Huber"},"optimizer":{"type":"SGD"}}' } },
     },
   ])('is refused, saying $said', ({ said, change }) => {
     expect(() => checkCampaignPlan(campaignPlan(change))).toThrow(said)

@@ -1,17 +1,16 @@
 // Drives one campaign: compiles its graphs, opens the planned round, and carries out what decideRound says. Each pass
 // looks at the durable facts anew, so it does not matter where an earlier pass, or process, stopped.
 import type { Logger } from 'pino'
-import { mergeUpdates } from '#federation/aggregation/merge.ts'
-import { strategyByName } from '#federation/aggregation/strategies.ts'
 import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../compiler.ts'
 import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
-import type { AttemptRecord } from '../store/records.ts'
+import type { AttemptRecord, CommitRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
+import { mergeRound } from './merging.ts'
 import { Round } from './round.ts'
 
 export interface RunnerContext {
@@ -28,7 +27,6 @@ export interface RunnerContext {
 
 const LONGEST_SLEEP_MS = 60_000
 const RETRY_MS = 5_000
-const BYTES_PER_VALUE = 4
 
 export class CampaignRunner {
   readonly #campaign: Campaign
@@ -143,7 +141,10 @@ export class CampaignRunner {
   async #compile(model: Uint8Array): Promise<CompiledTraining | undefined> {
     const campaign = this.#campaign
     try {
-      return await orAborted(this.#context.compiler.compile(model, campaign.plan.training), campaign.signal)
+      return await orAborted(
+        this.#context.compiler.compile(model, campaign.plan.training.training),
+        campaign.signal,
+      )
     } catch (error) {
       campaign.signal.throwIfAborted()
       this.#log.warn({ err: error }, 'training does not compile')
@@ -215,20 +216,14 @@ export class CampaignRunner {
 
   async #merge(round: Round): Promise<void> {
     const { blobs, metrics, clock } = this.#context
-    const strategy = strategyByName(this.#campaign.plan.training.aggregationStrategy)
-    if (!strategy) throw new Error(`no strategy ${this.#campaign.plan.training.aggregationStrategy}`)
-    const updates = (round.commit?.updates ?? []).map(({ participant, digest, samples }) => ({
-      participant,
-      samples,
-      path: round.uploadPath(participant, digest),
-    }))
+    const { plan, signal } = this.#campaign
     const stopTimer = metrics.mergeSeconds.startTimer()
     await blobs.hold(async () => {
-      const parameterCount = round.attempt.base.size / BYTES_PER_VALUE
-      const signal = this.#campaign.signal
-      const parameters = await blobs.write((write) =>
-        mergeUpdates({ strategy, updates, parameterCount, write, signal }),
-      )
+      const parameters = await mergeRound(round, {
+        strategy: plan.training.aggregationStrategy,
+        blobs,
+        signal,
+      })
       await this.#campaign.locked(() => this.#recordResult(round, parameters, clock.now()))
     })
     stopTimer()
@@ -255,10 +250,8 @@ export class CampaignRunner {
   }
 }
 
-function committedUpdates(
-  round: Round,
-): { participant: string; digest: string; samples: number; loss: number }[] {
+function committedUpdates(round: Round): CommitRecord['updates'] {
   return [...round.updates.values()]
     .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
-    .map(({ participant, digest, samples, loss }) => ({ participant, digest, samples, loss }))
+    .map(({ size: _size, acceptedMs: _accepted, ...update }) => update)
 }

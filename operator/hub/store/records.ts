@@ -1,5 +1,6 @@
 // What the hub writes down, and the shape it must have when it is read again. On the volume:
 //
+//   format.json                              which version of these records the volume holds
 //   fleet.json                               until when agents keep what they serve, whatever is planned
 //   blobs/sha256/<hex>                       models, graphs, parameters, signed manifests
 //   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
@@ -51,6 +52,7 @@ export const UpdateRecord = z.object({
   digest: z.string(),
   size: z.number(),
   samples: z.number(),
+  steps: z.number(),
   loss: z.number(),
   acceptedMs: z.number(),
 })
@@ -72,7 +74,13 @@ export type ShortRecord = z.infer<typeof ShortRecord>
 export const CommitRecord = z.object({
   closedMs: z.number(),
   updates: z.array(
-    z.object({ participant: z.string(), digest: z.string(), samples: z.number(), loss: z.number() }),
+    z.object({
+      participant: z.string(),
+      digest: z.string(),
+      samples: z.number(),
+      steps: z.number(),
+      loss: z.number(),
+    }),
   ),
 })
 export type CommitRecord = z.infer<typeof CommitRecord>

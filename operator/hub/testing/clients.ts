@@ -157,6 +157,7 @@ export interface TestUpdate {
   readonly participant: string
   readonly bytes: Uint8Array
   readonly samples: number
+  readonly steps: number
   readonly loss: number
   readonly parameters: string
 }
@@ -167,6 +168,7 @@ export function uploadHeaders(update: TestUpdate, offset = 0): Record<string, st
     [UPLOAD_HEADERS.length]: String(update.bytes.byteLength),
     [UPLOAD_HEADERS.digest]: sha256(update.bytes),
     [UPLOAD_HEADERS.samples]: String(update.samples),
+    [UPLOAD_HEADERS.steps]: String(update.steps),
     [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
   }

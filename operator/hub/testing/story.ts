@@ -36,19 +36,18 @@ export function modelPlan(changes: Partial<ModelPlan> = {}): ModelPlan {
 export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan {
   const local = {
     epochs: 1,
-    batchSize: 8,
     learningRate: 0.1,
     seed: 1,
     holdoutFraction: 0.2,
     holdoutSplit: HoldoutSplit.TAIL,
   }
-  const optimizer = { optimizer: 'SGD', momentum: 0, weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+  const training = { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 8 }
   return {
     uid: CAMPAIGN,
     namespace: 'city',
     name: 'traffic-1',
     modelUid: MODEL,
-    training: { loss: 'MeanSquaredError', huberDelta: 1, ...optimizer, local, aggregationStrategy: 'FedAvg' },
+    training: { training: JSON.stringify(training), local, aggregationStrategy: 'FedAvg' },
     participants: ['a', 'b'].map((node) => ({ node, pod: `pod-${node}` })),
     round: { round: 1, attempt: 1, participants: ['a', 'b'], minimumUpdates: 2, deadlineSeconds: 60 },
     finished: false,
@@ -139,7 +138,7 @@ export class Story {
   /** What a node would send for the round that its pod was told to train. */
   async updateOf(pod: TestParticipant, node: string, bytes: Uint8Array, samples = 1): Promise<TestUpdate> {
     const { round, parameters } = await pod.told('train')
-    const facts = { campaign: CAMPAIGN, round, participant: node, loss: 0.5 }
+    const facts = { campaign: CAMPAIGN, round, participant: node, steps: 3, loss: 0.5 }
     return { ...facts, bytes, samples, parameters: parameters?.digest ?? '' }
   }
 
