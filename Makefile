@@ -96,7 +96,7 @@ deps-cluster:
 	@e2e/suites/install.sh cluster
 
 clean: ## Remove what builds and tests wrote, except the cluster's tools (.tributary)
-	rm -rf dist coverage .tributary/test-results
+	rm -rf dist coverage .tributary/test-results federation/aggregation/native/kernels.node
 
 help: ## Print this
 	@awk 'BEGIN { FS = ":.*## " } \

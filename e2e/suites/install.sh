@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install.sh [cluster]: brings what the checkout needs: npm (and, for clusters, Go) from Debian where that is possible,
-# then the packages that package-lock.json names, among them the Node.js that runs everything else. Does nothing when
-# all of it is there.
+# then the packages that package-lock.json names, among them the Node.js that runs everything else, and compiles the
+# kernels of merging. Does nothing when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -11,14 +11,16 @@ export ONNXRUNTIME_NODE_INSTALL=skip
 missing=()
 packages=()
 
-need() { # <command> <Debian package> <what for>
+need() { # <command> <Debian packages> <what for>
   command -v "$1" > /dev/null && return
   missing+=("  $1: $3")
-  packages+=("$2")
+  # shellcheck disable=SC2206 # a list of words
+  packages+=($2)
 }
 
 need npm npm 'Node.js 20 or newer with npm, to fetch the packages (https://nodejs.org)'
 need git git 'to tell generated files that changed'
+need cc 'gcc libc6-dev' 'a C compiler, for the kernels of merging'
 if [ "${1-}" = cluster ]; then need go golang-go 'Go 1.21 or newer, to build Kubernetes (https://go.dev/dl)'; fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -45,7 +47,9 @@ fi
 
 installed() { node_modules/.bin/node e2e/suites/installed.ts; }
 
-if installed 2> /dev/null; then exit 0; fi
-printf 'Installing the packages of package-lock.json\n' >&2
-npm ci --loglevel=error
-installed
+if ! installed 2> /dev/null; then
+  printf 'Installing the packages of package-lock.json\n' >&2
+  npm ci --loglevel=error
+  installed
+fi
+node_modules/.bin/node federation/aggregation/native/build.ts

@@ -47,6 +47,7 @@ export function testKernels(name: string, kernels: Kernels): void {
     testAccumulate(kernels)
     testGram(kernels)
     testSorted(kernels)
+    testSquares(kernels)
   })
 }
 
@@ -221,6 +222,42 @@ function testSorted(kernels: Kernels): void {
         }),
         { numRuns: 300 },
       )
+    })
+  })
+}
+
+function testSquares(kernels: Kernels): void {
+  describe('addSquares', () => {
+    it('adds each square to the lane of its position', () => {
+      const lanes = new Float64Array(8).fill(1)
+      kernels.addSquares(lanes, new Uint8Array(f32(2, 3, 4).buffer), 7)
+      expect([...lanes]).toEqual([10, 17, 1, 1, 1, 1, 1, 5])
+    })
+
+    it('gives the same bits for every way to cut the values, aligned or not', () => {
+      const values = fc.array(value, { maxLength: 60 })
+      const cuts = fc.array(fc.integer({ min: 0, max: 20 }), { minLength: 1, maxLength: 20 })
+      fc.assert(
+        fc.property(values, cuts, fc.nat(3), (numbers, lengths, shift) => {
+          const bytes = new Uint8Array(shift + 4 * numbers.length)
+          bytes.set(new Uint8Array(Float32Array.from(numbers).buffer), shift)
+          const want = new Float64Array(8)
+          for (const [i, one] of Float32Array.from(numbers).entries()) want[i % 8]! += one * one
+          const got = new Float64Array(8)
+          for (let at = 0, turn = 0; at < numbers.length; turn++) {
+            const length = Math.min(lengths[turn % lengths.length]! + (turn % 2), numbers.length - at)
+            kernels.addSquares(got, bytes.subarray(shift + 4 * at, shift + 4 * (at + length)), at)
+            at += length
+          }
+          expect(sameBits(got, want)).toBe(true)
+        }),
+      )
+    })
+
+    it.each([Number.NaN, Infinity, -Infinity])('makes %d visible', (one) => {
+      const lanes = new Float64Array(8)
+      kernels.addSquares(lanes, new Uint8Array(f32(1, one, 3).buffer), 0)
+      expect(Number.isFinite(lanes[1])).toBe(false)
     })
   })
 }

@@ -32,7 +32,31 @@ export interface Kernels {
    * left out, the upper one when both are as far, until `count` are left; they are added in ascending order from +0.
    */
   meanAroundMedian(out: Float32Array, updates: readonly Float32Array[], count: number): void
+  /**
+   * `lanes[(position + i) mod 8] += values[i]²` for the float32 values in `bytes` (little-endian, aligned or not; whole values
+   * only), i ascending. A vector may come in pieces, cut between any two values: `position` is the index of the piece's first.
+   * Values that are not finite make the lane not finite.
+   */
+  addSquares(lanes: Float64Array, bytes: Uint8Array, position: number): void
+  /**
+   * `accumulate` on the float32 values that lie in open files from byte `offset` on, without bringing them into JavaScript.
+   * Rejects when a file ends early. The arrays and the files are the kernel's until the promise is settled.
+   */
+  accumulateFiles?(
+    sums: Float64Array,
+    descriptors: Int32Array,
+    weights: Float64Array,
+    offset: number,
+  ): Promise<void>
 }
+
+/** The sum of eight partial sums, in the order in which every kernel adds them. */
+export function sumOfLanes(lanes: Float64Array): number {
+  const [s0, s1, s2, s3, s4, s5, s6, s7] = lanes as unknown as EightNumbers
+  return s0 + s4 + (s2 + s6) + (s1 + s5 + (s3 + s7))
+}
+
+type EightNumbers = readonly [number, number, number, number, number, number, number, number]
 
 /** Positions among sorted values, `lo` inclusive, `hi` exclusive. */
 export interface SortedRange {

@@ -1,7 +1,13 @@
 // The kernels in plain TypeScript: they run everywhere, and say in code what another implementation must compute.
-import { GRAM_BLOCK, GRAM_LANES, medianRange, type Kernels, type SortedRange } from './kernels.ts'
+import { GRAM_BLOCK, GRAM_LANES, medianRange, sumOfLanes, type Kernels, type SortedRange } from './kernels.ts'
 
-export const referenceKernels: Kernels = { accumulate, addGram, sortedMean, meanAroundMedian }
+export const referenceKernels: Kernels = {
+  accumulate,
+  addGram,
+  sortedMean,
+  meanAroundMedian,
+  addSquares,
+}
 
 function accumulate(sums: Float64Array, updates: readonly Float32Array[], weights: Float64Array): void {
   for (const [k, values] of updates.entries()) {
@@ -34,17 +40,7 @@ function blockProduct(a: Float32Array, b: Float32Array): number {
     const lane = i % GRAM_LANES
     lanes[lane] = (lanes[lane] as number) + (a[i] as number) * (b[i] as number)
   }
-  const [s0, s1, s2, s3, s4, s5, s6, s7] = lanes as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
-  return s0 + s4 + (s2 + s6) + (s1 + s5 + (s3 + s7))
+  return sumOfLanes(lanes)
 }
 
 function sortedMean(out: Float32Array, updates: readonly Float32Array[], { lo, hi }: SortedRange): void {
@@ -84,5 +80,13 @@ function forEachSorted(
   for (let i = 0; i < length; i++) {
     for (let k = 0; k < updates.length; k++) sorted[k] = (updates[k] as Float32Array)[i] as number
     use(sorted.sort(), i)
+  }
+}
+
+function addSquares(sums: Float64Array, bytes: Uint8Array, position: number): void {
+  const values = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0, i = position; at < bytes.length; at += Float32Array.BYTES_PER_ELEMENT, i++) {
+    const value = values.getFloat32(at, true)
+    sums[i % GRAM_LANES] = (sums[i % GRAM_LANES] as number) + value * value
   }
 }

@@ -1,0 +1,287 @@
+// The arithmetic of merging. Sums are float64 in the order of ../kernels.ts, and nothing is contracted (the build says
+// -ffp-contract=off), so every variant gives the same bits. Where a product is fused with a sum by hand, it is a product
+// of two float32 values: exact in float64, so that rounding once or twice is the same.
+#include "kernels.h"
+#include "network.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Width of a register in doubles, and how many rows of a Gram tile fit into the registers.
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define WIDTH 8
+#define TILE 5
+#define FUSED_PRODUCT(a, b, sum) _mm512_fmadd_pd(a, b, sum)
+#elif defined(__AVX__)
+#include <immintrin.h>
+#define WIDTH 4
+#define TILE 3
+#define FUSED_PRODUCT(a, b, sum) _mm256_fmadd_pd(a, b, sum)
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#define WIDTH 2
+#define TILE 4
+#define FUSED_PRODUCT(a, b, sum) vfmaq_f64(sum, a, b)
+#else
+#define WIDTH 2
+#define TILE 3
+#define FUSED_PRODUCT(a, b, sum) ((sum) + (a) * (b))
+#endif
+
+typedef double doubles __attribute__((vector_size(8 * WIDTH)));
+typedef double loose_doubles __attribute__((vector_size(8 * WIDTH), aligned(8)));
+typedef float loose_floats __attribute__((vector_size(4 * WIDTH), aligned(1), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE doubles widened(const void *values) {
+  return __builtin_convertvector(*(const loose_floats *)values, doubles);
+}
+
+// The sums of a tile stay in the first-level cache while all updates pass by.
+#define SUM_TILE 2048
+#define FUSED 8
+
+INLINE void accumulate_fused(double *sums, const float *const *updates, const double *weights, size_t length) {
+  size_t i = 0;
+  for (; i + WIDTH <= length; i += WIDTH) {
+    doubles sum = *(loose_doubles *)(sums + i);
+    for (int k = 0; k < FUSED; k++) sum += weights[k] * widened(updates[k] + i);
+    *(loose_doubles *)(sums + i) = sum;
+  }
+  for (; i < length; i++) {
+    for (int k = 0; k < FUSED; k++) sums[i] += weights[k] * (double)updates[k][i];
+  }
+}
+
+INLINE void accumulate_one(double *sums, const float *update, double weight, size_t length) {
+  for (size_t i = 0; i < length; i++) sums[i] += weight * (double)update[i];
+}
+
+static void accumulate(double *sums, const float *const *updates, const double *weights, size_t count, size_t length) {
+  for (size_t start = 0; start < length; start += SUM_TILE) {
+    size_t tile = length - start < SUM_TILE ? length - start : SUM_TILE;
+    size_t k = 0;
+    for (; k + FUSED <= count; k += FUSED) {
+      const float *fused[FUSED];
+      for (int j = 0; j < FUSED; j++) fused[j] = updates[k + j] + start;
+      accumulate_fused(sums + start, fused, weights + k, tile);
+    }
+    for (; k < count; k++) accumulate_one(sums + start, updates[k] + start, weights[k], tile);
+  }
+}
+
+INLINE double added_up(const double *lanes) {
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+// TILE x TILE inner products at once: each value is loaded and widened once for TILE products.
+INLINE void gram_tile(double lanes[TILE][TILE][LANES], const float *const *a, const float *const *b) {
+  for (size_t half = 0; half < LANES; half += WIDTH) {
+    doubles sums[TILE][TILE] = {0};
+    for (size_t i = half; i < GRAM_BLOCK; i += LANES) {
+      doubles columns[TILE];
+      for (int l = 0; l < TILE; l++) columns[l] = widened(b[l] + i);
+      for (int k = 0; k < TILE; k++) {
+        doubles row = widened(a[k] + i);
+        for (int l = 0; l < TILE; l++) sums[k][l] = FUSED_PRODUCT(row, columns[l], sums[k][l]);
+      }
+    }
+    for (int k = 0; k < TILE; k++) {
+      for (int l = 0; l < TILE; l++) memcpy(&lanes[k][l][half], &sums[k][l], sizeof sums[k][l]);
+    }
+  }
+}
+
+// A whole block. Tiles at the edge repeat the last row and drop what they computed for it.
+static void gram_block(double *gram, const float *const *rows, size_t count) {
+  for (size_t k = 0; k < count; k += TILE) {
+    for (size_t l = 0; l <= k; l += TILE) {
+      const float *a[TILE], *b[TILE];
+      double lanes[TILE][TILE][LANES];
+      for (size_t j = 0; j < TILE; j++) {
+        a[j] = rows[k + j < count ? k + j : count - 1];
+        b[j] = rows[l + j < count ? l + j : count - 1];
+      }
+      gram_tile(lanes, a, b);
+      for (size_t i = 0; i < TILE && k + i < count; i++) {
+        for (size_t j = 0; j < TILE && l + j <= k + i; j++) gram[(k + i) * count + l + j] += added_up(lanes[i][j]);
+      }
+    }
+  }
+}
+
+// The last block, shorter than the others.
+static void gram_rest(double *gram, const float *const *rows, size_t count, size_t length) {
+  for (size_t k = 0; k < count; k++) {
+    for (size_t l = 0; l <= k; l++) {
+      double lanes[LANES] = {0};
+      for (size_t i = 0; i < length; i++) lanes[i % LANES] += (double)rows[k][i] * (double)rows[l][i];
+      gram[k * count + l] += added_up(lanes);
+    }
+  }
+}
+
+static int add_gram(double *gram, const float *const *updates, size_t count, size_t length) {
+  const float **rows = malloc((count ? count : 1) * sizeof *rows);
+  if (!rows) return -1;
+  for (size_t start = 0; start < length; start += GRAM_BLOCK) {
+    for (size_t k = 0; k < count; k++) rows[k] = updates[k] + start;
+    if (length - start >= GRAM_BLOCK) gram_block(gram, rows, count);
+    else gram_rest(gram, rows, count, length - start);
+  }
+  for (size_t k = 0; k < count; k++) {
+    for (size_t l = 0; l < k; l++) gram[l * count + k] = gram[k * count + l];
+  }
+  free(rows);
+  return 0;
+}
+
+// Sorting works on integers that order as the floats do (and -0 before 0): integer minima are one instruction everywhere.
+#define COLUMNS 64
+
+INLINE int32_t key_of(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+
+INLINE float value_of(int32_t key) {
+  int32_t bits = key_of(key);
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static void load_columns(int32_t (*rows)[COLUMNS], const float *const *updates, size_t count, size_t start, size_t width) {
+  for (size_t k = 0; k < count; k++) {
+    int32_t bits[COLUMNS] = {0};
+    memcpy(bits, updates[k] + start, width * sizeof *bits);
+    for (int i = 0; i < COLUMNS; i++) rows[k][i] = key_of(bits[i]);
+  }
+}
+
+static void sort_columns(int32_t (*rows)[COLUMNS], const network *sorting) {
+  for (size_t at = 0; at < sorting->length; at++) {
+    comparator one = sorting->comparators[at];
+    int32_t *restrict low = rows[one.low], *restrict high = rows[one.high];
+    if (one.writes == (WRITES_LOW | WRITES_HIGH)) {
+      for (int i = 0; i < COLUMNS; i++) {
+        int32_t a = low[i], b = high[i];
+        low[i] = a < b ? a : b;
+        high[i] = a < b ? b : a;
+      }
+    } else if (one.writes == WRITES_LOW) {
+      for (int i = 0; i < COLUMNS; i++) low[i] = low[i] < high[i] ? low[i] : high[i];
+    } else {
+      for (int i = 0; i < COLUMNS; i++) high[i] = low[i] < high[i] ? high[i] : low[i];
+    }
+  }
+}
+
+static void mean_of_rows(double *means, int32_t (*rows)[COLUMNS], size_t lo, size_t hi) {
+  double sums[COLUMNS] = {0};
+  for (size_t k = lo; k < hi; k++) {
+    for (int i = 0; i < COLUMNS; i++) sums[i] += (double)value_of(rows[k][i]);
+  }
+  for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)(hi - lo);
+}
+
+typedef struct {
+  int32_t (*rows)[COLUMNS];
+  network sorting;
+} sorter;
+
+static int begin_sort(sorter *made, size_t count, size_t lo, size_t hi) {
+  made->rows = aligned_alloc(64, (count ? count : 1) * sizeof *made->rows);
+  if (!made->rows) return -1;
+  if (make_network(&made->sorting, count, lo, hi) == 0) return 0;
+  free(made->rows);
+  return -1;
+}
+
+static void end_sort(sorter *made) {
+  free(made->sorting.comparators);
+  free(made->rows);
+}
+
+static int sorted_mean(float *out, const float *const *updates, size_t count, size_t length, size_t lo, size_t hi) {
+  sorter work;
+  if (begin_sort(&work, count, lo, hi) != 0) return -1;
+  for (size_t start = 0; start < length; start += COLUMNS) {
+    size_t width = length - start < COLUMNS ? length - start : COLUMNS;
+    double means[COLUMNS];
+    load_columns(work.rows, updates, count, start, width);
+    sort_columns(work.rows, &work.sorting);
+    mean_of_rows(means, work.rows, lo, hi);
+    for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
+  }
+  end_sort(&work);
+  return 0;
+}
+
+// The nearest values of a sorted column stand together. The window moves up while the value that it would lose is
+// farther from the median than the one that it would gain; a tie keeps the smaller value.
+static void mean_of_windows(double *means, int32_t (*rows)[COLUMNS], size_t count, size_t nearest) {
+  double medians[COLUMNS], sums[COLUMNS] = {0};
+  int64_t first[COLUMNS] = {0};
+  mean_of_rows(medians, rows, (count - 1) / 2, count / 2 + 1);
+  for (size_t k = 0; k + nearest < count; k++) {
+    for (int i = 0; i < COLUMNS; i++) {
+      double lost = medians[i] - (double)value_of(rows[k][i]);
+      double gained = (double)value_of(rows[k + nearest][i]) - medians[i];
+      first[i] += lost > gained;
+    }
+  }
+  for (size_t k = 0; k < count; k++) {
+    for (int i = 0; i < COLUMNS; i++) {
+      int64_t place = (int64_t)k - first[i];
+      sums[i] += place >= 0 && place < (int64_t)nearest ? (double)value_of(rows[k][i]) : 0.0;
+    }
+  }
+  for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)nearest;
+}
+
+static int mean_around_median(float *out, const float *const *updates, size_t count, size_t length, size_t nearest) {
+  sorter work;
+  if (begin_sort(&work, count, 0, count) != 0) return -1;
+  for (size_t start = 0; start < length; start += COLUMNS) {
+    size_t width = length - start < COLUMNS ? length - start : COLUMNS;
+    double means[COLUMNS];
+    load_columns(work.rows, updates, count, start, width);
+    sort_columns(work.rows, &work.sorting);
+    mean_of_windows(means, work.rows, count, nearest);
+    for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
+  }
+  end_sort(&work);
+  return 0;
+}
+
+INLINE double value_at(const unsigned char *values, size_t index) {
+  float value;
+  memcpy(&value, values + 4 * index, sizeof value);
+  return (double)value;
+}
+
+static void add_squares(double *lanes, const unsigned char *values, size_t length, size_t position) {
+  size_t i = 0;
+  for (; i < length && (position + i) % LANES != 0; i++) {
+    lanes[(position + i) % LANES] += value_at(values, i) * value_at(values, i);
+  }
+  doubles sums[LANES / WIDTH];
+  memcpy(sums, lanes, sizeof sums);
+  for (; i + LANES <= length; i += LANES) {
+    for (int part = 0; part < LANES / WIDTH; part++) {
+      doubles wide = widened(values + 4 * (i + (size_t)part * WIDTH));
+      sums[part] = FUSED_PRODUCT(wide, wide, sums[part]);
+    }
+  }
+  memcpy(lanes, sums, sizeof sums);
+  for (; i < length; i++) lanes[(position + i) % LANES] += value_at(values, i) * value_at(values, i);
+}
+
+const kernel_table VARIANT = {
+    .name = VARIANT_NAME,
+    .accumulate = accumulate,
+    .add_gram = add_gram,
+    .sorted_mean = sorted_mean,
+    .mean_around_median = mean_around_median,
+    .add_squares = add_squares,
+};
