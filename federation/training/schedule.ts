@@ -1,0 +1,63 @@
+/*
+ * Learning-rate schedules: the learning rate as a function of the round alone, so that whoever knows the
+ * configuration can tell what any round trains with. Rounds count from 1.
+ */
+import { z } from 'zod'
+
+const factor = z.number().gt(0).max(1)
+const minimumFactor = z.number().min(0).lt(1).default(0)
+/** So many rounds come first, whose learning rate rises in equal steps to the full one in the round after. */
+const warmupRounds = z.int().min(0).max(100_000).default(0)
+
+export const LearningRateSchedule = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('Constant'), warmupRounds }),
+  /** Times `factor` after every `everyRounds` rounds. */
+  z.strictObject({
+    type: z.literal('Step'),
+    everyRounds: z.int().min(1).max(100_000),
+    factor,
+    warmupRounds,
+  }),
+  /** Times `factor` after every round. */
+  z.strictObject({ type: z.literal('Exponential'), factor, warmupRounds }),
+  /** Half a cosine (Loshchilov and Hutter, 2017), down to `minimumFactor` in the last round. */
+  z.strictObject({ type: z.literal('Cosine'), minimumFactor, warmupRounds }),
+  /** A straight line, down to `minimumFactor` in the last round. */
+  z.strictObject({ type: z.literal('Linear'), minimumFactor, warmupRounds }),
+])
+export type LearningRateSchedule = z.infer<typeof LearningRateSchedule>
+
+/** @param rounds how many the campaign has; later rounds, should there be any, train as the last one */
+export function learningRateAt(
+  schedule: LearningRateSchedule,
+  base: number,
+  round: number,
+  rounds: number,
+): number {
+  const { warmupRounds } = schedule
+  if (!Number.isInteger(round) || round < 1) throw new RangeError(`round is ${round}, expected 1 or more`)
+  if (round <= warmupRounds) return (base * round) / (warmupRounds + 1)
+  const passed = round - warmupRounds - 1
+  const last = rounds - warmupRounds - 1
+  return base * decay(schedule, passed, last > 0 ? Math.min(1, passed / last) : 0)
+}
+
+/** @param progress from 0 in the first round after the warm-up to 1 in the last one */
+function decay(schedule: LearningRateSchedule, passed: number, progress: number): number {
+  switch (schedule.type) {
+    case 'Constant':
+      return 1
+    case 'Step':
+      return schedule.factor ** Math.floor(passed / schedule.everyRounds)
+    case 'Exponential':
+      return schedule.factor ** passed
+    case 'Cosine':
+      return between(schedule.minimumFactor, (1 + Math.cos(Math.PI * progress)) / 2)
+    case 'Linear':
+      return between(schedule.minimumFactor, 1 - progress)
+  }
+}
+
+function between(minimum: number, share: number): number {
+  return minimum + (1 - minimum) * share
+}
