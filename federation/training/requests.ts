@@ -23,6 +23,8 @@ export interface TrainRequest {
   seed: number
   /** The vectors that the manifest's objective needs, by role. */
   constants?: Constants
+  /** Whether to evaluate the given parameters on the samples first, as q-FedAvg wants it. */
+  measureInitialLoss?: boolean
   onProgress?: (progress: Progress) => void
   signal?: AbortSignal
 }
@@ -33,6 +35,8 @@ export interface TrainResult {
   loss: number
   /** Mean loss over the samples of each epoch. */
   epochLosses: number[]
+  /** Mean loss of the given parameters on the samples, in inference mode; where it was asked for. */
+  initialLoss?: number
   samples: number
   steps: number
 }

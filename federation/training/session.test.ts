@@ -72,6 +72,16 @@ describe('training', () => {
       expect(got.parameters[index]).toBeCloseTo(value, 5)
   })
 
+  it('tells the loss that it started from where that is wanted, and changes nothing by it', async () => {
+    const { trainer, parameters, request } = await prepared()
+    const { metrics } = await trainer.evaluate({ parameters, samples: SAMPLES })
+    const measured = await trainer.trainEpochs({ ...request, measureInitialLoss: true })
+    expect(measured.initialLoss).toBe(metrics.loss)
+    expect(metrics.loss).toBeGreaterThan(measured.loss)
+    const { initialLoss: _, ...rest } = measured
+    expect(rest).toEqual(await trainer.trainEpochs(request))
+  })
+
   it('reports every step', async () => {
     const { trainer, request } = await prepared()
     const seen: string[] = []

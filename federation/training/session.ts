@@ -63,6 +63,7 @@ export class LocalTrainer {
   async trainEpochs(request: TrainRequest): Promise<TrainResult> {
     checkTrainRequest(request, this.manifest)
     const { samples, epochs, seed } = request
+    const initialLoss = request.measureInitialLoss ? (await this.evaluate(request)).metrics.loss : undefined
     const run = new TrainingRun(this.manifest, this.training, request)
     const shuffle = new Random(seed, SHUFFLE_STREAM)
     const order = ascending(samples.count)
@@ -84,6 +85,7 @@ export class LocalTrainer {
       parameters,
       loss: epochLosses.at(-1) ?? 0,
       epochLosses,
+      ...(initialLoss !== undefined && { initialLoss }),
       samples: samples.count,
       steps: run.steps,
     }
