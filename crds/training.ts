@@ -1,6 +1,8 @@
 // How a FederatedRound's nodes train and how the merged model is evaluated on them.
 import { z } from 'zod'
-import { rule, seconds, validations } from './rules.ts'
+import { goesWithItsType } from './members.ts'
+import { Optimizer } from './optimizer.ts'
+import { seconds, validations } from './rules.ts'
 
 const Loss = z
   .object({
@@ -16,61 +18,17 @@ const Loss = z
       .optional()
       .describe('Parameters of type Huber.'),
   })
-  .meta(
-    validations(
-      rule("!has(self.huber) || self.type == 'Huber'", 'huber goes with type Huber only', {
-        fieldPath: '.huber',
-        value: 'self.type',
-      }),
-    ),
-  )
+  .meta(validations(...goesWithItsType('Huber')))
   .describe('What training minimises, as the mean over the samples of a batch.')
 
-const Optimizer = z
+const GradientClipping = z
   .object({
     type: z
-      .enum(['SGD', 'Adam'])
-      .default('SGD')
-      .describe('SGD (with momentum as PyTorch defines it) or Adam (Kingma and Ba 2015).'),
-    learningRate: z.number().gt(0).max(1000).default(0.01).describe('Step size.'),
-    sgd: z
-      .object({
-        momentum: z
-          .number()
-          .min(0)
-          .lt(1)
-          .default(0)
-          .describe('Momentum; 0 is plain SGD. The state starts at zero in each round.'),
-        weightDecay: z.number().min(0).max(1).default(0).describe('L2 penalty added to the gradient.'),
-      })
-      .optional()
-      .describe('Parameters of type SGD.'),
-    adam: z
-      .object({
-        beta1: z.number().min(0).lt(1).default(0.9).describe('Decay of the first moment.'),
-        beta2: z.number().min(0).lt(1).default(0.999).describe('Decay of the second moment.'),
-        epsilon: z.number().gt(0).max(1).default(1e-8).describe('Added to the denominator.'),
-        weightDecay: z.number().min(0).max(1).default(0).describe('L2 penalty added to the gradient.'),
-      })
-      .optional()
-      .describe('Parameters of type Adam.'),
+      .enum(['Norm', 'Value'])
+      .describe('Norm: scales the gradient of all parameters together. Value: cuts each element.'),
+    maximum: z.number().gt(0).max(1e9).describe('Largest norm, or largest absolute value of an element.'),
   })
-  .meta(
-    validations(
-      rule("!has(self.sgd) || self.type == 'SGD'", 'sgd goes with type SGD only', {
-        fieldPath: '.sgd',
-        value: 'self.type',
-      }),
-      rule("!has(self.adam) || self.type == 'Adam'", 'adam goes with type Adam only', {
-        fieldPath: '.adam',
-        value: 'self.type',
-      }),
-    ),
-  )
-  .prefault({})
-  .describe(
-    'How a node improves the parameters. Its state lives for one round on one node and never travels.',
-  )
+  .describe('Keeps the gradient of a step in bounds.')
 
 export const Training = z
   .object({
@@ -82,6 +40,16 @@ export const Training = z
       .max(1000)
       .default(1)
       .describe("Passes over a node's training samples in one round."),
+    gradientClipping: GradientClipping.optional(),
+    frozenParameters: z
+      .array(z.string().min(1).max(256))
+      .min(1)
+      .max(256)
+      .meta({ 'x-kubernetes-list-type': 'set' })
+      .optional()
+      .describe(
+        'Parameters of the model that keep their value: names of initializers, or patterns in which * stands for any characters.',
+      ),
     batchSize: z.int().min(1).max(65536).default(32).describe('Samples of one optimiser step.'),
     seed: z
       .int()

@@ -40,7 +40,9 @@ describe('a FederatedRound that says only what it must', () => {
   })
 
   it('is typed by the shape', () => {
-    expectTypeOf(spec.training.optimizer.type).toEqualTypeOf<'SGD' | 'Adam'>()
+    expectTypeOf(spec.training.optimizer.type).toEqualTypeOf<
+      'SGD' | 'Adam' | 'AdamW' | 'Adagrad' | 'RMSProp' | 'Yogi'
+    >()
     expectTypeOf(spec.completion.minUpdates).toEqualTypeOf<number>()
     expectTypeOf(spec.activeDeadlineSeconds).toEqualTypeOf<number | undefined>()
     expectTypeOf<FederatedRoundStatus['phase']>().toEqualTypeOf<string | undefined>()

@@ -59,6 +59,26 @@ const rounds: WrongManifest[] = [
     says: ['spec.training.optimizer.adam', '"SGD"', 'adam goes with type Adam only'],
   },
   {
+    name: 'weight decay of another optimiser',
+    manifest: minimalRound({ training: { ...regression, optimizer: { type: 'Adam', adamW: {} } } }),
+    says: ['spec.training.optimizer.adamW', '"Adam"', 'adamW goes with type AdamW only'],
+  },
+  {
+    name: 'a look ahead without momentum',
+    manifest: minimalRound({ training: { ...regression, optimizer: { sgd: { nesterov: true } } } }),
+    says: ['spec.training.optimizer.sgd.nesterov', 'nesterov needs a momentum above 0'],
+  },
+  {
+    name: 'a gradient clipped to nothing',
+    manifest: minimalRound({ training: { ...regression, gradientClipping: { type: 'Norm', maximum: 0 } } }),
+    says: ['spec.training.gradientClipping.maximum', 'Invalid value: 0', 'greater than 0'],
+  },
+  {
+    name: 'the same frozen parameters twice',
+    manifest: minimalRound({ training: { ...regression, frozenParameters: ['features.*', 'features.*'] } }),
+    says: ['spec.training.frozenParameters[1]', 'Duplicate value: "features.*"'],
+  },
+  {
     name: 'a learning rate of nothing',
     manifest: minimalRound({ training: { ...regression, optimizer: { learningRate: 0 } } }),
     says: ['spec.training.optimizer.learningRate', 'Invalid value: 0', 'greater than 0'],

@@ -1,6 +1,6 @@
 // The plan that the hub gets: the same spec gives the same plan, so that handing it over again changes nothing.
 import type { FederatedRoundSpec } from '#crds/federated-round.ts'
-import type { TrainingConfigurationInput } from '#federation/training/configuration.ts'
+import { flat } from '#crds/members.ts'
 import type {
   CampaignPlan,
   RoundPlan,
@@ -61,13 +61,14 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
   }
 }
 
-/** The manifest's words for the compiler: a type's parameters stand beside it and not in a member of their own. */
-function trainingConfiguration({ training }: FederatedRoundSpec): TrainingConfigurationInput {
-  const { loss, optimizer, batchSize } = training
+/** The manifest's words for the compiler, which has the same defaults. */
+function trainingConfiguration({ training }: FederatedRoundSpec): object {
+  const { loss, optimizer, batchSize, gradientClipping, frozenParameters } = training
   return {
-    loss: loss.type === 'Huber' ? { type: 'Huber', ...loss.huber } : { type: loss.type },
-    optimizer:
-      optimizer.type === 'SGD' ? { type: 'SGD', ...optimizer.sgd } : { type: 'Adam', ...optimizer.adam },
+    loss: flat(loss),
+    optimizer: flat(optimizer),
     batchSize,
+    ...(gradientClipping && { gradientClipping }),
+    ...(frozenParameters && { frozen: frozenParameters }),
   }
 }
