@@ -54,19 +54,21 @@ describe('a compiled model', () => {
 
   it('has the inputs and outputs that its manifest names, and standard operators only', async () => {
     const { manifest, trainingStep, evaluation } = await compiled(MLP, { evaluationBatchSize: 9 })
+    const single = await compiled(MLP, { stepsPerCall: 1 })
     const step = await InferenceSession.create(trainingStep)
     expect([...step.inputNames].sort()).toEqual(
-      ['x', 'label', 'sample_weight', 'learning_rate', 'w1', 'b1', 'w2', 'b2'].sort(),
+      ['x', 'label', 'rows', 'steps', 'sample_weight', 'learning_rate', 'w1', 'b1', 'w2', 'b2'].sort(),
     )
     expect(step.outputNames).toEqual([
       manifest.training.loss,
       ...manifest.parameters.map(({ output }) => output),
     ])
+    expect(manifest).toMatchObject({ rows: 'rows', steps: 'steps', stepsPerCall: 64 })
     const sums = await InferenceSession.create(evaluation)
     expect(sums.inputMetadata.find(({ name }) => name === 'x')).toMatchObject({ shape: [9, 3] })
     expect(sums.outputNames).toEqual(Object.values(manifest.evaluation))
-    for (const bytes of [trainingStep, evaluation]) {
-      // Only the default domain: the reader refuses any other.
+    for (const bytes of [single.trainingStep, evaluation]) {
+      // Only the default domain: the reader refuses any other, and control flow, in which several steps are wrapped.
       expect(() => readModel(bytes)).not.toThrow()
     }
   })

@@ -10,10 +10,12 @@ import {
   type TrainingConfiguration,
   type TrainingConfigurationInput,
 } from './configuration.ts'
+import { stepMicroseconds, stepsPerCall } from './cost.ts'
 import { discover, type Discovered } from './discover.ts'
 import { emitForward, type Forward } from './emit.ts'
-import type { ValueInfo } from './graph.ts'
+import type { Graph, ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
+import { inferShapes } from './infer.ts'
 import { emitLoss, labelFor, type LossGraph, metricsFor, type SampleMetric } from './losses.ts'
 import { elementCount, type Label, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
@@ -22,6 +24,7 @@ import { emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
+import { severalSteps, type StepRoles } from './several-steps.ts'
 import { COMPILED_OPSET, writeModel } from './write.ts'
 
 export interface CompiledModel {
@@ -50,7 +53,7 @@ export async function compileTraining(
   const forEvaluation =
     evaluationBatchSize === settings.batchSize ? discovered : await discover(prepared, evaluationBatchSize)
 
-  const training = compileStep(prepared, discovered, settings)
+  const training = await compileStep(prepared, discovered, settings)
   const evaluation = compileEvaluation(prepared, forEvaluation, settings)
   const counts = prepared.parameters.map(({ value }) => elementCount(value.shape))
   const manifest: TrainingManifest = {
@@ -78,6 +81,9 @@ type Interface = Pick<
   TrainingManifest,
   | 'input'
   | 'label'
+  | 'stepsPerCall'
+  | 'rows'
+  | 'steps'
   | 'sampleWeight'
   | 'learningRate'
   | 'corrections'
@@ -88,11 +94,11 @@ type Interface = Pick<
   | 'training'
 >
 
-function compileStep(
+async function compileStep(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): { bytes: Uint8Array; interface: Interface } {
+): Promise<{ bytes: Uint8Array; interface: Interface }> {
   const forward = emitForward(prepared, discovered, 'training')
   const { builder, sampleWeight } = forward
   const { loss, label } = addLoss(prepared, forward, settings)
@@ -107,14 +113,28 @@ function compileStep(
     ...[...parameters, ...update.state].map(({ output, shape }) => floatOutput(output, shape)),
   ]
   const { input } = prepared
+  const { corrections, learningRate } = update
+  const published = await publish(prune(builder, outputs), settings, {
+    samples: [input.name, label.name],
+    perStep: [
+      sampleWeight,
+      learningRate,
+      ...(corrections ? [corrections.first, corrections.second] : []),
+      ...forward.uniforms.map(({ name }) => name),
+    ],
+    carried: [...parameters, ...update.state],
+    loss: total,
+    batchSize: settings.batchSize,
+  })
   return {
-    bytes: writeModel(prune(builder, outputs), 'training-step', COMPILED_OPSET),
+    bytes: writeModel(published.graph, 'training-step', COMPILED_OPSET),
     interface: {
+      ...published.interface,
       input: { name: input.name, shape: [...builder.shape(input.name)], type: 'float32' },
       label,
       sampleWeight,
-      learningRate: update.learningRate,
-      ...(update.corrections && { corrections: update.corrections }),
+      learningRate,
+      ...(corrections && { corrections }),
       uniforms: forward.uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
       parameters,
       state: update.state,
@@ -122,6 +142,23 @@ function compileStep(
       training: { loss: total },
     },
   }
+}
+
+/** The graph of a step in the form in which it is run: as many steps a call as its cost suggests. */
+async function publish(
+  step: Graph,
+  settings: TrainingConfiguration,
+  roles: StepRoles,
+): Promise<{ graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> }> {
+  const count = settings.stepsPerCall ?? (await suitableStepsPerCall(step, roles))
+  const { graph, rows, steps } = severalSteps(step, roles, count)
+  return { graph, interface: { stepsPerCall: count, rows, ...(steps !== undefined && { steps }) } }
+}
+
+async function suitableStepsPerCall(step: Graph, { perStep }: StepRoles): Promise<number> {
+  const shapes = await inferShapes(step)
+  const elements = sum(perStep.map((name) => elementCount(shapes.get(name)?.shape ?? [])))
+  return stepsPerCall(stepMicroseconds(step, shapes), elements)
 }
 
 function addLoss(

@@ -105,6 +105,8 @@ const fields = z.strictObject({
   batchSize,
   /** Rows of the evaluation graph's batch; the training batch size when absent. */
   evaluationBatchSize: batchSize.optional(),
+  /** Steps of one run of the training graph, at most; chosen by what a step costs when absent. */
+  stepsPerCall: z.int().min(1).max(1024).optional(),
   /** Initializers that keep their value: exact names, or patterns in which `*` stands for any characters. */
   frozen: z.array(z.string().min(1).max(256)).max(256).optional(),
 })

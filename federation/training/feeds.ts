@@ -9,7 +9,8 @@ import type { Batch } from './samples.ts'
 
 export type Tensors = Record<string, Tensor>
 
-export function tensor(data: Float32Array | Int32Array, shape: readonly number[]): Tensor {
+export function tensor(data: Float32Array | Int32Array | BigInt64Array, shape: readonly number[]): Tensor {
+  if (data instanceof BigInt64Array) return new Tensor('int64', data, shape)
   return data instanceof Int32Array ? new Tensor('int32', data, shape) : new Tensor('float32', data, shape)
 }
 

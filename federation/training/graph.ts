@@ -109,6 +109,41 @@ function valuesCaptured({ inputs, outputs, initializers, nodes }: Graph): Set<st
   return read.difference(own)
 }
 
+/** Every name in a graph, those in the bodies of its nodes included. */
+export function valuesOf({ inputs, initializers, nodes }: Graph): string[] {
+  const bodies = nodes.flatMap(({ attributes }) =>
+    Object.values(attributes).flatMap((attribute) =>
+      attribute.kind === 'graph' ? valuesOf(attribute.value) : [],
+    ),
+  )
+  return [
+    ...inputs.map(({ name }) => name),
+    ...initializers.keys(),
+    ...nodes.flatMap(({ outputs }) => outputs),
+    ...bodies,
+  ]
+}
+
+/** The graph's nodes with other names for some values, also where the bodies in them read those. */
+export function renamed(graph: Graph, names: ReadonlyMap<string, string>): Graph {
+  const other = (name: string): string => names.get(name) ?? name
+  const attribute = (value: Attribute): Attribute =>
+    value.kind === 'graph' ? { kind: 'graph', value: renamed(value.value, names) } : value
+  return {
+    inputs: graph.inputs.map((info) => ({ ...info, name: other(info.name) })),
+    outputs: graph.outputs.map((info) => ({ ...info, name: other(info.name) })),
+    initializers: new Map([...graph.initializers].map(([name, value]) => [other(name), value])),
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(other),
+      outputs: node.outputs.map(other),
+      attributes: Object.fromEntries(
+        Object.entries(node.attributes).map(([key, value]) => [key, attribute(value)]),
+      ),
+    })),
+  }
+}
+
 /** How a message names a node: operator, name, and the value it makes. */
 export function describeNode(node: Node): string {
   const name = node.name === '' ? '' : ` ${quoted(node.name)}`

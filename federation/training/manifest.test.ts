@@ -34,6 +34,13 @@ describe('a manifest', () => {
     )
   })
 
+  it('is refused when several steps a call have no input for their number', () => {
+    expect(() => readManifest({ ...manifest, steps: undefined })).toThrow(
+      /stepsPerCall is 64 and steps absent; steps names an input where stepsPerCall is above 1/,
+    )
+    expect(() => readManifest({ ...manifest, stepsPerCall: 1 })).toThrow(/stepsPerCall is 1 and steps steps/)
+  })
+
   it.each([
     { change: { version: 2 }, want: /version/ },
     { change: { parameters: [] }, want: /parameters/ },

@@ -73,17 +73,32 @@ export const TrainingManifest = z.strictObject({
   objective: Objective,
   metrics: z.array(Metric).min(1),
   batchSize: z.int().min(1),
+  /** Steps that one run of the training graph takes at most; 1: exactly one, without a loop. */
+  stepsPerCall: z.int().min(1),
   evaluationBatchSize: z.int().min(1),
-  /** The model's input; batch first, with the training batch size. The evaluation graph's differs only there. */
+  /**
+   * The model's input; batch first, with the training batch size. The evaluation graph's differs only there; the
+   * training graph's has all samples instead, and so has its label.
+   */
   input: z.strictObject({ name, shape, type: z.literal('float32') }),
   label: Label,
-  /** Graph input [batch]: a sample's weight in the loss; 0 marks padding. */
+  /** Training graph's input [stepsPerCall, batch], int32: the samples of each step's batch. */
+  rows: name,
+  /** Training graph's input [], int64: the number of steps to take. Absent where stepsPerCall is 1. */
+  steps: name.optional(),
+  /**
+   * Graph input [batch], in training [stepsPerCall, batch]: a sample's weight in the loss; 0 marks padding, which
+   * may repeat any sample.
+   */
   sampleWeight: name,
-  /** Scalar graph input. */
+  /** Graph input [stepsPerCall]. */
   learningRate: name,
-  /** Adam and AdamW: scalar graph inputs 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
+  /** Adam and AdamW: graph inputs [stepsPerCall], 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
   corrections: z.strictObject({ first: name, second: name }).optional(),
-  /** Graph inputs to fill with numbers drawn uniformly from [0, 1) at each step, one for each Dropout. */
+  /**
+   * Graph inputs [stepsPerCall, …shape], to fill step after step with numbers drawn uniformly from [0, 1): one for
+   * each Dropout.
+   */
   uniforms: z.array(z.strictObject({ name, shape })),
   parameters: z.array(Parameter).min(1),
   /** Length of the flat parameter vector in elements. */
@@ -93,6 +108,7 @@ export const TrainingManifest = z.strictObject({
   state: z.array(StateTensor),
   /** What the local objective needs beside the parameters. */
   constants: z.array(Constant),
+  /** The training graph's output [steps]: the mean loss of each step's batch. */
   training: z.strictObject({ loss: name }),
   /** Scalar outputs of the evaluation graph, all sums over the batch weighted by sample_weight. */
   evaluation: z.strictObject({
@@ -110,6 +126,12 @@ export function readManifest(value: unknown): TrainingManifest {
   const result = TrainingManifest.safeParse(value)
   if (!result.success) throw new ModelError(`training manifest: ${z.prettifyError(result.error)}`)
   const manifest = result.data
+  if (manifest.stepsPerCall > 1 !== (manifest.steps !== undefined)) {
+    throw new ModelError(
+      `training manifest: stepsPerCall is ${manifest.stepsPerCall} and steps ${manifest.steps ?? 'absent'}; ` +
+        'steps names an input where stepsPerCall is above 1',
+    )
+  }
   let offset = 0
   for (const parameter of manifest.parameters) {
     if (parameter.offset !== offset) {

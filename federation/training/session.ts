@@ -1,7 +1,8 @@
 /*
  * Runs a compiled model on this machine. Given the same artefacts, samples, seed and number of threads,
- * training gives the same bits. Inputs are never modified. The event loop gets a turn between steps, but one
- * step blocks it: a process that must answer others meanwhile runs this in a worker thread.
+ * training gives the same bits. Inputs are never modified. The event loop gets a turn between calls of a graph, but
+ * a call, which may take many steps, blocks it: a process that must answer others meanwhile runs this in a worker
+ * thread. Progress is told step by step after a call, and a signal stops training before the next one.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
@@ -72,10 +73,14 @@ export class LocalTrainer {
     for (let epoch = 1; epoch <= epochs; epoch++) {
       shuffle.shuffle(order)
       let lossSum = 0
-      for (let first = 0; first < samples.count; first += this.manifest.batchSize) {
-        const { rows, loss } = await run.step(order, first)
-        lossSum += loss * rows
-        request.onProgress?.({ epoch, epochs, step: run.steps, steps: stepsAnEpoch * epochs, loss })
+      const { batchSize, stepsPerCall } = this.manifest
+      for (let first = 0; first < samples.count; first += batchSize * stepsPerCall) {
+        let step = run.steps
+        for (const { rows, loss } of await run.call(order, first)) {
+          lossSum += loss * rows
+          step += 1
+          request.onProgress?.({ epoch, epochs, step, steps: stepsAnEpoch * epochs, loss })
+        }
         await nextTurn()
       }
       epochLosses.push(lossSum / samples.count)

@@ -1,26 +1,32 @@
 /*
- * The state of one training: parameters, optimiser state, random numbers and the buffers that a step needs.
+ * The state of one training: parameters, optimiser state, random numbers and the buffers that a call needs.
  */
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 
 import { constantTensors } from './constants.ts'
 import { TrainingDiverged } from './errors.ts'
-import { batchTensors, parameterTensors, tensor, type Tensors } from './feeds.ts'
+import { parameterTensors, tensor, type Tensors } from './feeds.ts'
 import { elementCount, type StateTensor, type TrainingManifest } from './manifest.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
-import { type Batch, fillBatch, newBatch } from './samples.ts'
 
 const DROPOUT_STREAM = 1
 
 interface Buffer {
   parameters: Float32Array
   feeds: Tensors
-  fetches: Tensors
+  fetches: Record<string, Tensor | null>
+}
+
+/** What one step did. */
+export interface Step {
+  /** Samples in its batch. */
+  rows: number
+  loss: number
 }
 
 /**
- * Parameters and optimiser state live in two buffers that take turns: a step reads one and writes the other,
+ * Parameters and optimiser state live in two buffers that take turns: a call reads one and writes the other,
  * so no step allocates.
  */
 export class TrainingRun {
@@ -29,11 +35,7 @@ export class TrainingRun {
   private readonly manifest: TrainingManifest
   private readonly session: InferenceSession
   private readonly dropout: Random
-  private readonly batch: Batch
-  private readonly loss = new Float32Array(1)
-  private readonly learningRate: Float32Array
-  private readonly corrections = [new Float32Array(1), new Float32Array(1)] as const
-  private readonly uniforms: Float32Array[]
+  private readonly perStep: PerStep
   private readonly buffers: Buffer[]
 
   constructor(manifest: TrainingManifest, session: InferenceSession, request: TrainRequest) {
@@ -41,25 +43,30 @@ export class TrainingRun {
     this.manifest = manifest
     this.session = session
     this.dropout = new Random(request.seed, DROPOUT_STREAM)
-    this.batch = newBatch(manifest, manifest.batchSize)
-    this.learningRate = Float32Array.of(request.learningRate)
-    this.uniforms = manifest.uniforms.map(({ shape }) => new Float32Array(elementCount(shape)))
+    this.perStep = newPerStep(manifest)
     this.buffers = this.turns()
   }
 
-  async step(order: Uint32Array, first: number): Promise<{ rows: number; loss: number }> {
+  /** Takes the steps over `order[first…]`, as many as a call takes. */
+  async call(order: Uint32Array, first: number): Promise<Step[]> {
     this.request.signal?.throwIfAborted()
-    const rows = fillBatch(this.batch, this.request.samples, order, first)
-    this.steps += 1
-    for (const uniform of this.uniforms) this.dropout.fillUniform(uniform)
-    this.fillCorrections()
+    const { batchSize, stepsPerCall } = this.manifest
+    const count = Math.min(stepsPerCall, Math.ceil((order.length - first) / batchSize))
+    const rows = Array.from({ length: count }, (_, index) =>
+      this.fill(index, order, first + index * batchSize),
+    )
+    this.perStep.steps[0] = BigInt(count)
     const [source, target] = this.buffers
     if (!source || !target) throw new Error('unreachable: there are two buffers')
-    await this.session.run(source.feeds, target.fetches)
+    const outputs = await this.session.run(source.feeds, target.fetches)
     this.buffers.reverse()
-    const loss = this.loss[0] ?? NaN
-    if (!Number.isFinite(loss)) throw new TrainingDiverged(this.steps, `the loss is ${loss}`)
-    return { rows, loss }
+    const losses = outputs[this.manifest.training.loss]?.data
+    return rows.map((samples, index) => {
+      this.steps += 1
+      const loss = Number(losses?.[index])
+      if (!Number.isFinite(loss)) throw new TrainingDiverged(this.steps, `the loss is ${loss}`)
+      return { rows: samples, loss }
+    })
   }
 
   finish(): Float32Array {
@@ -72,11 +79,23 @@ export class TrainingRun {
     return parameters
   }
 
-  private fillCorrections(): void {
-    const { optimizer, corrections } = this.manifest
-    if (!corrections || !('beta1' in optimizer)) return
-    this.corrections[0][0] = 1 / (1 - optimizer.beta1 ** this.steps)
-    this.corrections[1][0] = 1 / (1 - optimizer.beta2 ** this.steps)
+  /** Fills in what the call's step `index` gets; returns the number of its samples. */
+  private fill(index: number, order: Uint32Array, first: number): number {
+    const { batchSize, optimizer } = this.manifest
+    const { rows, weight, corrections, uniforms } = this.perStep
+    const batch = order.subarray(first, first + batchSize)
+    const start = index * batchSize
+    rows.fill(batch[0] ?? 0, start, start + batchSize).set(batch, start)
+    weight.fill(1, start, start + batch.length).fill(0, start + batch.length, start + batchSize)
+    if ('beta1' in optimizer) {
+      const step = this.steps + index + 1
+      corrections.first[index] = 1 / (1 - optimizer.beta1 ** step)
+      corrections.second[index] = 1 / (1 - optimizer.beta2 ** step)
+    }
+    for (const { data, size } of uniforms) {
+      this.dropout.fillUniform(data.subarray(index * size, (index + 1) * size))
+    }
+    return batch.length
   }
 
   private turns(): Buffer[] {
@@ -88,29 +107,59 @@ export class TrainingRun {
           ...parameterTensors(this.manifest, parameters, key),
           ...Object.fromEntries(state.map((entry) => [entry[key], entry.value])),
         })
-        const loss = { [this.manifest.training.loss]: tensor(this.loss, []) }
         return {
           parameters,
           feeds: { ...shared, ...named('name') },
-          fetches: { ...named('output'), ...loss },
+          fetches: { ...named('output'), [this.manifest.training.loss]: null },
         }
       },
     )
   }
 
   private sharedFeeds(): Tensors {
-    const { manifest } = this
-    const feeds = batchTensors(manifest, this.batch)
-    Object.assign(feeds, constantTensors(manifest, this.request.constants))
-    feeds[manifest.learningRate] = tensor(this.learningRate, [])
+    const { manifest, request, perStep } = this
+    const { samples } = request
+    const { stepsPerCall, batchSize } = manifest
+    const feeds: Tensors = {
+      ...constantTensors(manifest, request.constants),
+      [manifest.input.name]: tensor(samples.x, [samples.count, ...manifest.input.shape.slice(1)]),
+      [manifest.label.name]: tensor(samples.y, [samples.count, ...manifest.label.shape.slice(1)]),
+      [manifest.rows]: tensor(perStep.rows, [stepsPerCall, batchSize]),
+      [manifest.sampleWeight]: tensor(perStep.weight, [stepsPerCall, batchSize]),
+      [manifest.learningRate]: tensor(perStep.learningRate.fill(request.learningRate), [stepsPerCall]),
+    }
+    if (manifest.steps !== undefined) feeds[manifest.steps] = tensor(perStep.steps, [])
     if (manifest.corrections) {
-      feeds[manifest.corrections.first] = tensor(this.corrections[0], [])
-      feeds[manifest.corrections.second] = tensor(this.corrections[1], [])
+      feeds[manifest.corrections.first] = tensor(perStep.corrections.first, [stepsPerCall])
+      feeds[manifest.corrections.second] = tensor(perStep.corrections.second, [stepsPerCall])
     }
-    for (const [index, { name, shape }] of manifest.uniforms.entries()) {
-      feeds[name] = tensor(this.uniforms[index] ?? new Float32Array(0), shape)
-    }
+    for (const { name, shape, data } of perStep.uniforms) feeds[name] = tensor(data, [stepsPerCall, ...shape])
     return feeds
+  }
+}
+
+/** What differs from step to step: a part for each step of a call. */
+interface PerStep {
+  steps: BigInt64Array
+  rows: Int32Array
+  weight: Float32Array
+  learningRate: Float32Array
+  corrections: { first: Float32Array; second: Float32Array }
+  uniforms: { name: string; shape: readonly number[]; size: number; data: Float32Array }[]
+}
+
+function newPerStep({ stepsPerCall, batchSize, uniforms }: TrainingManifest): PerStep {
+  const numbers = (size: number): Float32Array => new Float32Array(stepsPerCall * size)
+  return {
+    steps: BigInt64Array.of(1n),
+    rows: new Int32Array(stepsPerCall * batchSize),
+    weight: numbers(batchSize),
+    learningRate: numbers(1),
+    corrections: { first: numbers(1), second: numbers(1) },
+    uniforms: uniforms.map(({ name, shape }) => {
+      const size = elementCount(shape)
+      return { name, shape, size, data: numbers(size) }
+    }),
   }
 }
 
