@@ -8,6 +8,7 @@ import { floatTensor, int, int64Tensor, ints } from './graph.ts'
 import { readManifest } from './manifest.ts'
 import { readModel } from './model.ts'
 import { SUPPORTED_OPERATORS } from './operators/index.ts'
+import { findProblems } from './prepare.ts'
 import { filled, MLP, modelBytes, type ModelParts, node, weight, x } from './testdata/models.ts'
 
 const SGD: TrainingConfigurationInput = {
@@ -211,6 +212,24 @@ describe('a model that cannot be trained is refused', () => {
     expect(() => assertTrainable(model)).toThrow(
       `operators without a gradient: "Erf", "TopK"; supported are ${SUPPORTED_OPERATORS.join(', ')}`,
     )
+  })
+
+  it('by everything that is in the way, at once', () => {
+    const parts: ModelParts = {
+      inputs: [
+        { ...x('batch', 'length'), type: 'int64' },
+        { ...x(3), name: 'second' },
+      ],
+      nodes: [node('TopK', ['x'], 'h'), node('Add', ['h', 'second'], 'y')],
+    }
+    expect(findProblems(readModel(modelBytes(parts)))).toEqual([
+      'the model has 2 inputs ("x", "second"); supported is one',
+      'input "x" is int64; supported is float32',
+      expect.stringMatching(/^input "x": dimension 1 is "length"; it must be a fixed size/),
+      expect.stringMatching(/^operators without a gradient: "TopK"/),
+      expect.stringMatching(/^the model has no parameter to train/),
+    ])
+    expect(findProblems(readModel(modelBytes(MLP)))).toEqual([])
   })
 
   const refused: { name: string; parts: ModelParts; want: RegExp }[] = [

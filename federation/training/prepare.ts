@@ -20,32 +20,71 @@ export interface Prepared {
   constants: Set<string>
 }
 
+/** Throws a ModelError that names everything in the way. */
 export function prepare(model: Model, frozen: readonly string[] = []): Prepared {
-  const input = onlyInput(model)
-  const output = onlyOutput(model)
-  const live = liveNodes(model, output)
-  const parameters = findParameters(model, live, frozen)
-  const nodes = varyingNodes(renamed(model, parameters), { live, input, parameters })
-  refuseUntrainable(model, live, nodes)
-  if (!parameters.some(({ trainable }) => trainable)) {
-    throw new ModelError('the model has no parameter to train: no float32 initializer is used as a weight')
+  const problems = findProblems(model, frozen)
+  const [input] = model.inputs
+  const [output] = model.outputs
+  if (problems.length > 0 || !input || !output) {
+    throw new ModelError(`the model cannot be trained: ${problems.slice(0, 20).join('. ')}`)
   }
-  const made = new Set([
-    input.name,
-    ...parameters.map(({ name }) => name),
-    ...nodes.flatMap((node) => node.outputs),
-  ])
+  const { live, parameters, nodes } = analyse(model, frozen)
+  const made = madeBy(model, parameters, nodes)
   const constants = new Set(
     nodes.flatMap(({ inputs }) => inputs).filter((name) => name !== '' && !made.has(name)),
   )
-  if (!made.has(output)) throw new ModelError(`graph output ${quoted(output)} does not depend on the input`)
   const liveModel = { ...model, nodes: model.nodes.filter((_, index) => live.has(index)) }
-  return { model: liveModel, input, output, parameters, nodes, constants }
+  return { model: liveModel, input, output: output.name, parameters, nodes, constants }
 }
 
-/** Indices of the nodes that the output depends on. */
-function liveNodes(model: Model, output: string): Set<number> {
-  const wanted = new Set([output])
+/** Everything that keeps a model from being trained, a sentence each. Looks at the graph only, runs nothing. */
+export function findProblems(model: Model, frozen: readonly string[] = []): string[] {
+  const problems = [...inputProblems(model), ...outputProblems(model)]
+  try {
+    const analysis = analyse(model, frozen)
+    return [...problems, ...graphProblems(model, analysis)]
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error
+    return [...problems, error.message]
+  }
+}
+
+interface Analysis {
+  /** Indices of the nodes that the outputs depend on. */
+  live: Set<number>
+  parameters: ModelParameter[]
+  /** The live nodes that vary with the inputs or the parameters. */
+  nodes: Node[]
+}
+
+function analyse(model: Model, frozen: readonly string[]): Analysis {
+  const live = liveNodes(model)
+  const parameters = findParameters(model, live, frozen)
+  return { live, parameters, nodes: varyingNodes(model, live, parameters) }
+}
+
+function madeBy(model: Model, parameters: readonly ModelParameter[], nodes: readonly Node[]): Set<string> {
+  return new Set([
+    ...model.inputs.map(({ name }) => name),
+    ...parameters.map(({ name }) => name),
+    ...nodes.flatMap(({ outputs }) => outputs),
+  ])
+}
+
+function graphProblems(model: Model, { live, parameters, nodes }: Analysis): string[] {
+  const problems = operatorProblems(model, live, nodes)
+  if (!parameters.some(({ trainable }) => trainable)) {
+    problems.push('the model has no parameter to train: no float32 initializer is used as a weight')
+  }
+  const made = madeBy(model, parameters, nodes)
+  for (const { name } of model.outputs) {
+    if (!made.has(name)) problems.push(`graph output ${quoted(name)} does not depend on the input`)
+  }
+  return problems
+}
+
+function liveNodes(model: Model): Set<number> {
+  const wanted = new Set(model.outputs.map(({ name }) => name))
   const live = new Set<number>()
   for (let index = model.nodes.length - 1; index >= 0; index--) {
     const node = model.nodes[index]
@@ -69,16 +108,14 @@ function renamed(model: Model, parameters: readonly ModelParameter[]): Node[] {
   }))
 }
 
-interface Scope {
-  live: ReadonlySet<number>
-  input: ValueInfo
-  parameters: readonly ModelParameter[]
-}
-
-function varyingNodes(nodes: readonly Node[], { live, input, parameters }: Scope): Node[] {
-  const varying = new Set([input.name, ...parameters.map(({ name }) => name)])
+function varyingNodes(
+  model: Model,
+  live: ReadonlySet<number>,
+  parameters: readonly ModelParameter[],
+): Node[] {
+  const varying = madeBy(model, parameters, [])
   const found: Node[] = []
-  for (const [index, node] of nodes.entries()) {
+  for (const [index, node] of renamed(model, parameters).entries()) {
     if (!live.has(index) || !dataInputs(node).some((name) => varying.has(name))) continue
     found.push(node)
     for (const name of node.outputs) varying.add(name)
@@ -86,7 +123,7 @@ function varyingNodes(nodes: readonly Node[], { live, input, parameters }: Scope
   return found
 }
 
-function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: readonly Node[]): void {
+function operatorProblems(model: Model, live: ReadonlySet<number>, varying: readonly Node[]): string[] {
   const varyingOutputs = new Set(varying.flatMap(({ outputs }) => outputs.filter((name) => name !== '')))
   const fixed = model.nodes.filter(
     ({ outputs }, index) => live.has(index) && !outputs.some((name) => varyingOutputs.has(name)),
@@ -103,8 +140,7 @@ function refuseUntrainable(model: Model, live: ReadonlySet<number>, varying: rea
         `supported are ${SUPPORTED_OPERATORS.join(', ')}`,
     )
   }
-  if (problems.length > 0)
-    throw new ModelError(`the model cannot be trained: ${problems.slice(0, 20).join('. ')}`)
+  return problems
 }
 
 function problemsOf(node: Node, used: ReadonlySet<string>): string[] {
@@ -118,40 +154,32 @@ function problemsOf(node: Node, used: ReadonlySet<string>): string[] {
   return problems
 }
 
-function onlyInput(model: Model): ValueInfo {
-  const [input] = model.inputs
-  if (!input || model.inputs.length !== 1) {
-    throw new ModelError(
-      `the model has ${model.inputs.length} inputs${listed(model.inputs)}; supported is one`,
+function inputProblems({ inputs }: Model): string[] {
+  const problems = inputs.length === 1 ? [] : [`the model has ${listed(inputs, 'input')}; supported is one`]
+  return [...problems, ...inputs.slice(0, 10).flatMap((input) => problemsOfInput(input))]
+}
+
+function problemsOfInput({ name, type, shape }: ValueInfo): string[] {
+  const problems = type === 'float32' ? [] : [`input ${quoted(name)} is ${type}; supported is float32`]
+  if (shape.length === 0) {
+    problems.push(`input ${quoted(name)} has no dimensions; the first one must be the batch`)
+  }
+  for (const [axis, size] of shape.entries()) {
+    if (typeof size === 'number' ? size >= 1 : axis === 0) continue
+    const text = typeof size === 'number' ? String(size) : quoted(size)
+    problems.push(
+      `input ${quoted(name)}: dimension ${axis} is ${text}; it must be a fixed size of 1 or more` +
+        (axis === 0 ? ', or dynamic' : ' (only the first, the batch, may be dynamic)'),
     )
   }
-  if (input.type !== 'float32') {
-    throw new ModelError(`input ${quoted(input.name)} is ${input.type}; supported is float32`)
-  }
-  if (input.shape.length === 0) {
-    throw new ModelError(`input ${quoted(input.name)} has no dimensions; the first one must be the batch`)
-  }
-  for (const [axis, size] of input.shape.entries()) {
-    if (typeof size === 'number' ? size < 1 : axis > 0) {
-      const text = typeof size === 'number' ? String(size) : quoted(size)
-      throw new ModelError(
-        `input ${quoted(input.name)}: dimension ${axis} is ${text}; it must be a fixed size of 1 or more` +
-          (axis === 0 ? ', or dynamic' : ' (only the first, the batch, may be dynamic)'),
-      )
-    }
-  }
-  return input
+  return problems
 }
 
-function onlyOutput(model: Model): string {
-  const [output] = model.outputs
-  if (output && model.outputs.length === 1) return output.name
-  throw new ModelError(
-    `the model has ${model.outputs.length} outputs${listed(model.outputs)}; supported is one`,
-  )
+function outputProblems({ outputs }: Model): string[] {
+  return outputs.length === 1 ? [] : [`the model has ${listed(outputs, 'output')}; supported is one`]
 }
 
-function listed(values: readonly { name: string }[]): string {
+function listed(values: readonly { name: string }[], what: string): string {
   const names = values.slice(0, 10).map(({ name }) => quoted(name))
-  return names.length === 0 ? '' : ` (${names.join(', ')})`
+  return `${values.length} ${what}s${names.length === 0 ? '' : ` (${names.join(', ')})`}`
 }
