@@ -234,14 +234,34 @@ describe('a model that cannot be trained is refused', () => {
 
   const refused: { name: string; parts: ModelParts; want: RegExp }[] = [
     {
-      name: 'with a grouped convolution',
+      name: 'with a convolution of four dimensions',
       parts: {
-        inputs: [x('batch', 4, 5, 5)],
-        nodes: [node('Conv', ['x', 'w'], 'y', { group: int(2), kernel_shape: ints([3, 3]) })],
-        initializers: { w: weight(4, 2, 3, 3) },
+        inputs: [x('batch', 1, 3, 3, 3, 3)],
+        nodes: [node('Conv', ['x', 'w'], 'y', { kernel_shape: ints([2, 2, 2, 2]) })],
+        initializers: { w: weight(1, 1, 2, 2, 2, 2) },
       },
-      want: /Conv "y" \(output "y"\): its group is 2; only group 1 is supported/,
+      want: /Conv "y" \(output "y"\): it has 4 spatial dimensions; supported are 1 to 3/,
     },
+    ...[
+      { attribute: 'mode', value: 'cubic', want: /its mode is cubic; supported are nearest and linear/ },
+      {
+        attribute: 'coordinate_transformation_mode',
+        value: 'tf_crop_and_resize',
+        want: /is tf_crop_and_resize; supp/,
+      },
+      { attribute: 'keep_aspect_ratio_policy', value: 'not_larger', want: /only stretch is supported/ },
+    ].map(({ attribute, value, want }) => ({
+      name: `with Resize and its ${attribute} ${value}`,
+      parts: {
+        inputs: [x('batch', 1, 2, 2)],
+        nodes: [
+          node('Mul', ['x', 'w'], 'scaled'),
+          node('Resize', ['scaled', '', 'scales'], 'y', { [attribute]: { kind: 'string', value } as const }),
+        ],
+        initializers: { w: weight(1, 2, 2), scales: floatTensor([1, 1, 2, 2], [4]) },
+      },
+      want,
+    })),
     {
       name: 'with a random operator where a constant would be',
       parts: {

@@ -1,6 +1,6 @@
 /*
  * Every operator's value and gradients, over its attributes, against what PyTorch computes in float64
- * (testdata/make_operators.py), through ONNX Runtime in float32.
+ * (testdata/make_operators.py and its like, one for each golden file), through ONNX Runtime in float32.
  */
 import { readFileSync } from 'node:fs'
 
@@ -22,6 +22,7 @@ import {
   type ValueInfo,
 } from './graph.ts'
 import { OPERATORS } from './operators/index.ts'
+import { elementCount } from './manifest.ts'
 import type { Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
 import { COMPILED_OPSET, writeModel } from './write.ts'
@@ -43,13 +44,19 @@ const Case = z.object({
   uniform: numbers.optional(),
   state: z.array(numbers).optional(),
   newState: z.array(numbers).optional(),
+  /** Shapes of the outputs of a node with several, null where one is not used; `y` is all of them, flat. */
+  outputs: z.array(numbers.nullable()).optional(),
 })
 type Case = z.infer<typeof Case>
 
-const cases = readFileSync(new URL('testdata/operators.jsonl', import.meta.url), 'utf8')
-  .trim()
-  .split('\n')
-  .map((line) => Case.parse(JSON.parse(line)))
+const FILES = ['operators.jsonl', 'convolutions.jsonl']
+
+const cases = FILES.flatMap((file) =>
+  readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => Case.parse(JSON.parse(line))),
+)
 
 /** Relative to the largest element, as float32 sums cannot do better for small ones. */
 const TOLERANCE = 2e-6
@@ -66,8 +73,8 @@ describe('the gradient of', () => {
   })
 })
 
-describe('the golden file', () => {
-  it('has a case for every supported operator', () => {
+describe('the golden files', () => {
+  it('have a case for every supported operator', () => {
     const tested = new Set(cases.map(({ op }) => op))
     expect([...OPERATORS.keys()].filter((op) => !tested.has(op))).toEqual([])
   })
@@ -85,6 +92,7 @@ async function runCase(given: Case): Promise<CaseRun> {
   const shapes = new Map([
     [prepared.input.name, [batchSize]],
     ['y', given.y.shape],
+    ...outputShapes(given),
     ...[...constants].map(([name, { shape }]) => [name, shape] as const),
     ...prepared.parameters.map(({ name, value }) => [name, value.shape] as const),
   ])
@@ -122,13 +130,14 @@ async function runCase(given: Case): Promise<CaseRun> {
 
 /** The case as a graph of one node whose inputs are all parameters, so that each gets a gradient. */
 function prepare(given: Case): { prepared: Prepared; constants: Map<string, TensorValue> } {
-  const inputs = given.inputs.map((_, index) => `input${index}`)
+  const inputs: string[] = []
   const constants = new Map<string, TensorValue>()
   for (const [position, constant] of Object.entries(given.constants)) {
     const name = constant === null ? '' : `constant${position}`
     inputs[Number(position)] = name
     if (constant !== null) constants.set(name, constantTensor(constant))
   }
+  for (const index of given.inputs.keys()) inputs[firstFree(inputs)] = `input${index}`
   const state = (given.state ?? []).map((data, index) => {
     const name = `state${index}`
     inputs.push(name)
@@ -141,20 +150,55 @@ function prepare(given: Case): { prepared: Prepared; constants: Map<string, Tens
   const attributes = Object.fromEntries(
     Object.entries(given.attributes).map(([name, value]) => [name, attribute(value)]),
   )
-  const node: Node = { op: given.op, name: 'tested', inputs, outputs: ['y'], attributes }
+  const nodes = nodesOf(given, { op: given.op, name: 'tested', inputs, outputs: ['y'], attributes })
   const input: ValueInfo = { name: 'unused', type: 'float32', shape: [1] }
   const model = {
     opset: COMPILED_OPSET,
     inputs: [input],
     outputs: [{ name: 'y' }],
     initializers: new Map(),
-    nodes: [node],
+    nodes,
   }
   const parameters = [...learning, ...state]
   return {
-    prepared: { model, input, output: 'y', parameters, nodes: [node], constants: new Set(constants.keys()) },
+    prepared: { model, input, output: 'y', parameters, nodes, constants: new Set(constants.keys()) },
     constants,
   }
+}
+
+function firstFree(inputs: readonly string[]): number {
+  const free = Array.from(inputs).indexOf(undefined as unknown as string)
+  return free < 0 ? inputs.length : free
+}
+
+/** The tested node; one with several outputs is followed by nodes that lay all that are used side by side. */
+function nodesOf({ outputs }: Case, node: Node): Node[] {
+  if (!outputs) return [node]
+  const names = outputs.map((shape, index) => (shape ? `output${index}` : ''))
+  const used = names.filter((name) => name !== '')
+  const flat = used.map((name): Node => {
+    return {
+      op: 'Flatten',
+      name: '',
+      inputs: [name],
+      outputs: [`flat ${name}`],
+      attributes: { axis: int(0) },
+    }
+  })
+  const all = flat.flatMap((flattened) => flattened.outputs)
+  const concat: Node = { op: 'Concat', name: '', inputs: all, outputs: ['y'], attributes: { axis: int(1) } }
+  return [{ ...node, outputs: names }, ...flat, concat]
+}
+
+function outputShapes({ outputs }: Case): [string, number[]][] {
+  return (outputs ?? []).flatMap((shape, index): [string, number[]][] => {
+    if (!shape) return []
+    const name = `output${index}`
+    return [
+      [name, shape],
+      [`flat ${name}`, [1, elementCount(shape)]],
+    ]
+  })
 }
 
 function constantTensor(constant: NonNullable<z.infer<typeof Constant>>): TensorValue {

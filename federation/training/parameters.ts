@@ -1,7 +1,7 @@
 /*
  * Decides what learns. The rule, by how a float32 initializer is used:
- *   weight    in MatMul, Gemm, Conv, as BatchNormalization's scale and bias, and in the other trainable
- *             operators unless it is a single number without dimensions
+ *   weight    in MatMul, Gemm, Conv, ConvTranspose, as W, R and B of LSTM, GRU and RNN, as a normalisation's scale
+ *             and bias, and in the other trainable operators unless it is a single number without dimensions
  *   state     BatchNormalization's running mean and variance
  *   constant  everything else, and what the configuration freezes
  * Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
@@ -28,7 +28,15 @@ export interface ModelParameter {
   uses?: Use[]
 }
 
-const ALWAYS_WEIGHT: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'Conv'])
+const ALWAYS_WEIGHT: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose'])
+/** Operators of which only these inputs can be weights. */
+const WEIGHT_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
+  ['InstanceNormalization', [1, 2]],
+  ['GroupNormalization', [1, 2]],
+  ['LSTM', [1, 2, 3]],
+  ['GRU', [1, 2, 3]],
+  ['RNN', [1, 2, 3]],
+])
 const WEIGHT_UNLESS_SCALAR: ReadonlySet<string> = new Set([
   'Add',
   'Sub',
@@ -46,6 +54,8 @@ const WEIGHT_UNLESS_SCALAR: ReadonlySet<string> = new Set([
 export function roleOf(node: Node, index: number, shape: readonly number[]): Role {
   if (ALWAYS_WEIGHT.has(node.op)) return 'weight'
   if (WEIGHT_UNLESS_SCALAR.has(node.op)) return shape.length > 0 ? 'weight' : 'constant'
+  const positions = WEIGHT_INPUTS.get(node.op)
+  if (positions) return positions.includes(index) ? 'weight' : 'constant'
   if (node.op !== 'BatchNormalization') return 'constant'
   return index >= 3 ? 'state' : 'weight'
 }

@@ -1,108 +1,131 @@
 /*
- * The gradient of a convolution's weight, in one of two ways. With few channels: a convolution of the input with
- * the output's gradient, batch and channels exchanged, stride and dilation exchanged. With more, matrix products
- * are faster: one for each row of the kernel, over the input's values that meet that row, laid out side by side.
+ * The gradient of a convolution's weight: for each element of the kernel ("tap") the products of the data that it
+ * meets with the gradients of the windows, summed over windows and samples. In one of two ways:
+ *   batch last    one product of matrices for each tap, with the batch as the last axis, where a tap's data
+ *                 are long runs of memory
+ *   batch first   one product of matrices for each sample with all taps side by side, then their sum. It moves no
+ *                 axes, and so is faster where the kernel has few elements and there are many windows.
  */
 import type { Shape } from '../builder.ts'
-import { type Attributes, int, ints, type Node } from '../graph.ts'
+import { int, ints } from '../graph.ts'
 import { elementCount } from '../manifest.ts'
-import { type Emitter, input } from './operator.ts'
-import { allBut, at, type Window } from './window.ts'
+import type { Emitter } from './operator.ts'
+import { at, type Window } from './window.ts'
 
 export interface Convolution {
-  node: Node
   emitter: Emitter
   window: Window
+  group: number
+  /** [batch, group · inputs, …] */
   x: Shape
+  /** [outputs, inputs, …kernel]: of each group there are outputs / group. */
   w: Shape
+  /** [batch, outputs, …windows] */
   y: Shape
 }
 
-/** Where the two ways cost the same, measured with kernels of 3 and 5. */
-const FEW_CHANNELS = 8
-
-export function gradientOfWeight(convolution: Convolution, dy: string): string {
-  return at(convolution.w, 1) < FEW_CHANNELS ? byConvolution(convolution, dy) : byProducts(convolution, dy)
+interface Values {
+  x: string
+  dy: string
 }
 
-function byConvolution({ node, emitter, window, x, w, y }: Convolution, dy: string): string {
-  const { builder } = emitter
-  const swap: Attributes = { perm: ints([1, 0, ...allBut(0, x.length - 1).map((axis) => axis + 1)]) }
-  const data = builder.add('Transpose', [input(node, 0)], swap)
-  const kernel = builder.add('Transpose', [dy], swap)
-  const after = window.kernel.map((size, axis) => {
-    const covered =
-      (size - 1) * at(window.dilations, axis) + (at(y, axis + 2) - 1) * at(window.strides, axis) + 1
-    return Math.max(0, covered - at(x, axis + 2) - at(window.before, axis))
-  })
-  const gradient = builder.add('Conv', [data, kernel], {
-    strides: ints(window.dilations),
-    dilations: ints(window.strides),
-    pads: ints([...window.before, ...after]),
-  })
-  return builder.add('Transpose', [cropped(emitter, gradient, w.slice(2))], swap)
+export function gradientOfWeight(convolution: Convolution, values: Values): string {
+  return prefersBatchFirst(convolution) ? batchFirst(convolution, values) : batchLast(convolution, values)
 }
 
-/** Input that the windows did not reach at the end can give more positions than the kernel has. */
-function cropped({ builder }: Emitter, gradient: string, kernel: Shape): string {
-  const axes = kernel.map((_, axis) => axis + 2)
-  const starts = builder.int64(axes.map(() => 0))
-  return builder.add('Slice', [gradient, starts, builder.int64(kernel), builder.int64(axes)])
+/** Measured: where the products for each sample are small beside what they are made of. */
+function prefersBatchFirst({ group, w, y }: Convolution): boolean {
+  const [outputs = 1, inputs = 1] = w
+  const taps = elementCount(w.slice(2))
+  const windows = elementCount(y.slice(2))
+  if (group > 1 || (taps > 1 && inputs >= 8)) return false
+  return 3 * taps * inputs * outputs < windows * (taps * inputs + outputs)
 }
 
-/** Axes: batch, spatial dimensions, channels. */
-function byProducts(convolution: Convolution, dy: string): string {
+function batchFirst(convolution: Convolution, { x, dy }: Values): string {
   const { emitter, window, w, y } = convolution
   const { builder } = emitter
-  const [outputs = 1, channels = 1] = w
-  const rows = elementCount(y) / outputs
-  const columns = at(window.kernel, window.kernel.length - 1)
-  const patches = sideBySide(convolution, paddedChannelsLast(convolution))
-  const gradient = builder.reshape(channelsLast(emitter, dy, y.length), [rows, outputs])
-  const kernelRows = window.kernel.length === 1 ? [patches] : tapsAlong(convolution, patches, 0)
-  const products = kernelRows.map((patch) => {
-    const flat = builder.reshape(patch, [rows, columns * channels])
-    return builder.add('Gemm', [gradient, flat], { transA: int(1) })
-  })
-  const whole = concat(emitter, products, 1)
-  const shaped = builder.reshape(whole, [outputs, ...window.kernel, channels])
-  const last = w.length - 1
-  return builder.add('Transpose', [shaped], {
-    perm: ints([0, last, ...window.kernel.map((_, axis) => axis + 1)]),
+  const [outputs = 1, inputs = 1] = w
+  const [batch = 1] = y
+  const taps = elementCount(window.kernel)
+  const windows = elementCount(y.slice(2))
+  const spatial = window.kernel.map((_, axis) => axis + 2)
+  const data = tapsOf(convolution, padded(convolution, x, spatial), spatial)
+  const patches = builder.reshape(concat(emitter, data, 1), [batch, taps * inputs, windows])
+  const turned = builder.add('Transpose', [patches], { perm: ints([0, 2, 1]) })
+  const products = builder.add('MatMul', [builder.reshape(dy, [batch, outputs, windows]), turned])
+  const total = builder.reshape(builder.reduceSum(products, [0], false), [outputs, ...window.kernel, inputs])
+  return builder.add('Transpose', [total], {
+    perm: ints([0, spatial.length + 1, ...window.kernel.map((_, axis) => axis + 1)]),
   })
 }
 
-function channelsLast({ builder }: Emitter, value: string, rank: number): string {
-  const spatial = Array.from({ length: rank - 2 }, (_, axis) => axis + 2)
-  return builder.add('Transpose', [value], { perm: ints([0, ...spatial, 1]) })
-}
-
-function paddedChannelsLast({ node, emitter, window, x }: Convolution): string {
+function batchLast(convolution: Convolution, { x, dy }: Values): string {
+  const { emitter, window, w, y } = convolution
   const { builder } = emitter
-  const data = channelsLast(emitter, input(node, 0), x.length)
-  const pads = [0, ...window.before, 0, 0, ...window.after, 0]
-  return pads.every((size) => size === 0) ? data : builder.add('Pad', [data, builder.int64(pads)])
-}
-
-/** For each position of the last spatial dimension, the values that the kernel's columns meet there. */
-function sideBySide(convolution: Convolution, data: string): string {
-  const last = convolution.window.kernel.length - 1
-  return concat(convolution.emitter, tapsAlong(convolution, data, last), last + 2)
-}
-
-/** For each element of the kernel along a spatial dimension, the values that it meets, window after window. */
-function tapsAlong(
-  { emitter: { builder }, window, y }: Convolution,
-  data: string,
-  dimension: number,
-): string[] {
-  const [stride, dilation] = [at(window.strides, dimension), at(window.dilations, dimension)]
-  const reach = (at(y, dimension + 2) - 1) * stride + 1
-  return Array.from({ length: at(window.kernel, dimension) }, (_, tap) => {
-    const start = tap * dilation
-    const bounds = [start, start + reach, dimension + 1, stride].map((value) => builder.int64([value]))
-    return builder.add('Slice', [data, ...bounds])
+  const [outputs = 1, inputs = 1] = w
+  const columns = elementCount(y) / outputs
+  const spatial = window.kernel.map((_, axis) => axis + 1)
+  const turned = (value: string): string =>
+    builder.add('Transpose', [value], { perm: ints([1, ...spatial.map((axis) => axis + 1), 0]) })
+  const gradient = matrices(convolution, turned(dy), columns)
+  const products = tapsOf(convolution, padded(convolution, turned(x), spatial), spatial).map((tap) => {
+    const product = productOf(convolution, gradient, matrices(convolution, tap, columns))
+    return builder.reshape(product, [outputs, inputs, 1])
   })
+  return builder.reshape(concat(emitter, products, 2), w)
+}
+
+/** Channels as rows: of all, or of each group. */
+function matrices({ emitter: { builder }, group }: Convolution, value: string, columns: number): string {
+  return builder.reshape(value, group === 1 ? [-1, columns] : [group, -1, columns])
+}
+
+/** a · bᵀ */
+function productOf({ emitter: { builder }, group }: Convolution, a: string, b: string): string {
+  if (group === 1) return builder.add('Gemm', [a, b], { transB: int(1) })
+  return builder.add('MatMul', [a, builder.add('Transpose', [b], { perm: ints([0, 2, 1]) })])
+}
+
+/** The data with its padding, as far as windows reach. `spatial`: its spatial axes. */
+function padded({ emitter: { builder }, window, x, y }: Convolution, data: string, spatial: Shape): string {
+  const after = window.kernel.map((_, axis) => {
+    return Math.max(0, reachOf(window, y, axis) - at(x, axis + 2) - at(window.before, axis))
+  })
+  if ([...window.before, ...after].every((size) => size === 0)) return data
+  const pads = [window.before, after].flatMap((side) => x.map((_, axis) => side[spatial.indexOf(axis)] ?? 0))
+  return builder.add('Pad', [data, builder.int64(pads)])
+}
+
+/** How many positions all windows together reach over, padding included. */
+function reachOf({ kernel, strides, dilations }: Window, y: Shape, axis: number): number {
+  return (at(y, axis + 2) - 1) * at(strides, axis) + (at(kernel, axis) - 1) * at(dilations, axis) + 1
+}
+
+/** For each element of the kernel, in order, the data that it meets, window after window. */
+function tapsOf({ emitter: { builder }, window, y }: Convolution, data: string, spatial: Shape): string[] {
+  const { kernel, strides, dilations } = window
+  if ([...kernel, ...strides].every((size) => size === 1)) return [data]
+  const axes = builder.int64(spatial)
+  return positionsIn(kernel).map((tap) => {
+    const starts = tap.map((position, axis) => position * at(dilations, axis))
+    const ends = starts.map((start, axis) => start + (at(y, axis + 2) - 1) * at(strides, axis) + 1)
+    return builder.add('Slice', [
+      data,
+      builder.int64(starts),
+      builder.int64(ends),
+      axes,
+      builder.int64(strides),
+    ])
+  })
+}
+
+function positionsIn(kernel: Shape): number[][] {
+  return kernel.reduce<number[][]>(
+    (outer, size) =>
+      outer.flatMap((position) => Array.from({ length: size }, (_, next) => [...position, next])),
+    [[]],
+  )
 }
 
 function concat({ builder }: Emitter, values: readonly string[], axis: number): string {

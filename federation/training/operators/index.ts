@@ -3,26 +3,32 @@
  */
 import { activation } from './activation.ts'
 import { arithmetic } from './arithmetic.ts'
-import { conv } from './convolution.ts'
+import { convolution } from './convolution.ts'
 import { dropout } from './dropout.ts'
+import { groupNormalizations } from './group-normalization.ts'
 import { matrix } from './matrix.ts'
 import { normalization } from './normalization.ts'
 import type { Operator } from './operator.ts'
 import { pooling } from './pooling.ts'
 import { reductions } from './reduction.ts'
+import { resizing } from './resize.ts'
+import { responseNormalization } from './response-normalization.ts'
 import { shape } from './shape.ts'
 
 export const OPERATORS: ReadonlyMap<string, Operator> = new Map(
   Object.entries({
     ...activation,
     ...arithmetic,
+    ...convolution,
     ...dropout,
+    ...groupNormalizations,
     ...matrix,
     ...normalization,
     ...pooling,
     ...reductions,
+    ...resizing,
+    ...responseNormalization,
     ...shape,
-    Conv: conv,
   }),
 )
 

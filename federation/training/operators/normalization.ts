@@ -103,7 +103,8 @@ function emitWithBatch(node: Node, inputs: Inputs, emitter: Emitter): Backward {
   }
 }
 
-function inverseDeviation(builder: GraphBuilder, variance: string, node: Node): string {
+/** 1 / √(variance + ε) */
+export function inverseDeviation(builder: GraphBuilder, variance: string, node: Node): string {
   const epsilon = builder.scalar(floatOf(node, 'epsilon', 1e-5))
   return builder.add('Reciprocal', [builder.add('Sqrt', [builder.add('Add', [variance, epsilon])])])
 }

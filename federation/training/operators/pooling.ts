@@ -1,20 +1,19 @@
 /*
- * MaxPool, AveragePool and GlobalAveragePool. Where a maximum occurs more than once in a window the first one
+ * MaxPool and AveragePool, and both over everything (GlobalMaxPool, GlobalAveragePool). Where a maximum occurs more than once in a window the first one
  * gets the gradient, as the runtime reports it: spreading it over ties would count it more than once.
  */
 import type { Shape } from '../builder.ts'
-import { type Attributes, floatTensor, int, intOf, intsOf, type Node } from '../graph.ts'
+import { type Attributes, floatTensor, int, intOf, ints, intsOf, type Node } from '../graph.ts'
 import { elementCount } from '../manifest.ts'
 import { emitAsIs, type Emitter, input, type Operator, output } from './operator.ts'
 import { at, refuseSpatial, transposeAttributes, type Window, windowOf } from './window.ts'
 
 const maxPool: Operator = {
-  refuse: (node) => {
-    if (intOf(node, 'storage_order', 0) !== 0) return 'its storage_order is 1; only 0 is supported'
-    return refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0)
-  },
-  emit: (node, emitter) => {
+  refuse: (node) => refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0),
+  emit: (given, emitter) => {
     const { builder } = emitter
+    // The order of Indices, which only this backward pass uses.
+    const node = { ...given, attributes: { ...given.attributes, storage_order: int(0) } }
     if (emitter.mode === 'evaluation') {
       builder.append({ ...node, outputs: [output(node)] })
       return () => []
@@ -48,12 +47,7 @@ function poolWindow(node: Node, { shape }: Emitter): Window {
 }
 
 const averagePool: Operator = {
-  refuse: (node) => {
-    if (intOf(node, 'ceil_mode', 0) === 1 && intOf(node, 'count_include_pad', 0) === 1) {
-      return 'it has ceil_mode and count_include_pad together; only one of them is supported'
-    }
-    return refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0)
-  },
+  refuse: (node) => refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0),
   emit: (node, emitter) => {
     emitAsIs(node, emitter)
     const { builder } = emitter
@@ -77,24 +71,40 @@ const averagePool: Operator = {
 
 /** For each output position, one over the number of elements that its mean is taken of. */
 function shares(node: Node, window: Window, shapes: { x: Shape; y: Shape }): number[] {
-  const everything = intOf(node, 'count_include_pad', 0) === 1
-  const counts = window.kernel.map((size, axis) =>
-    Array.from({ length: at(shapes.y, axis + 2) }, (_, position) =>
-      everything ? size : elementsInside(window, axis, { position, inputs: at(shapes.x, axis + 2) }),
-    ),
-  )
+  const withPadding = intOf(node, 'count_include_pad', 0) === 1
+  const counts = window.kernel.map((_, axis) => {
+    const inputs = at(shapes.x, axis + 2)
+    const from = withPadding ? -at(window.before, axis) : 0
+    const to = withPadding ? inputs + at(window.after, axis) : inputs
+    return Array.from({ length: at(shapes.y, axis + 2) }, (_, position) =>
+      elementsWithin(window, axis, { position, from, to }),
+    )
+  })
   return counts
     .reduce((outer, inner) => outer.flatMap((a) => inner.map((b) => a * b)), [1])
     .map((count) => 1 / count)
 }
 
-function elementsInside(window: Window, axis: number, where: { position: number; inputs: number }): number {
-  const start = where.position * at(window.strides, axis) - at(window.before, axis)
+/** With ceil_mode the last window may lie partly beyond even the padding, which is never counted. */
+function elementsWithin(
+  window: Window,
+  axis: number,
+  { position, from, to }: { position: number; from: number; to: number },
+): number {
+  const start = position * at(window.strides, axis) - at(window.before, axis)
   const taps = Array.from(
     { length: at(window.kernel, axis) },
     (_, tap) => start + tap * at(window.dilations, axis),
   )
-  return taps.filter((tap) => tap >= 0 && tap < where.inputs).length
+  return taps.filter((tap) => tap >= from && tap < to).length
+}
+
+/** One window that covers everything. */
+const globalMaxPool: Operator = {
+  emit: (node, emitter) => {
+    const kernel = emitter.shape(input(node, 0)).slice(2)
+    return maxPool.emit({ ...node, op: 'MaxPool', attributes: { kernel_shape: ints(kernel) } }, emitter)
+  },
 }
 
 const globalAveragePool: Operator = {
@@ -114,5 +124,6 @@ const globalAveragePool: Operator = {
 export const pooling: Record<string, Operator> = {
   MaxPool: maxPool,
   AveragePool: averagePool,
+  GlobalMaxPool: globalMaxPool,
   GlobalAveragePool: globalAveragePool,
 }
