@@ -12,7 +12,9 @@ import { FederatedRoundSpec } from '#crds/federated-round.ts'
 import { splitSamples, toSamples } from '#edge-agent/train/dataset.ts'
 import { readTable } from '#edge-agent/train/csv.ts'
 import { roundSeed } from '#edge-agent/train/seed.ts'
-import { fedAvg } from '#federation/aggregation/fed-avg.ts'
+import { mergeUpdates } from '#federation/aggregation/merge.ts'
+import { inMemory, zeros } from '#federation/aggregation/reader.ts'
+import { strategyOf } from '#federation/aggregation/strategies.ts'
 import {
   type CompiledModel,
   compileTraining,
@@ -123,12 +125,23 @@ async function runRound(
     })
     updates.push({ participant, samples: result.samples, parameters: result.parameters })
   }
-  updates.sort((a, b) => (a.participant < b.participant ? -1 : 1))
   const merged = new Float32Array(parameters.length)
-  const mean = fedAvg.start(updates, parameters.length)
-  mean.begin(parameters.length)
-  for (const [index, update] of updates.entries()) mean.add(index, update.parameters)
-  mean.finish(merged)
+  let filled = 0
+  await mergeUpdates({
+    strategy: strategyOf({ type: 'FedAvg' }),
+    updates: updates.map((update) => ({ ...update, open: inMemory(update.parameters) })),
+    // Whole parameter vectors are differences to zeros.
+    base: zeros(parameters.length),
+    parameterCount: parameters.length,
+    trainableCount: parameters.length,
+    context: { round, participants: updates.length, learningRate: optimizer.learningRate },
+    write: async ({ buffer, byteOffset, byteLength }) => {
+      const values = new Float32Array(buffer, byteOffset, byteLength / Float32Array.BYTES_PER_ELEMENT)
+      merged.set(values, filled)
+      filled += values.length
+      await Promise.resolve()
+    },
+  })
   return merged
 }
 

@@ -113,7 +113,7 @@ const ALLOWED: readonly Import[] = [
   { file: 'operator/federated-round/l.ts', imports: '#operator/kube/apply.ts' },
   { file: 'operator/federated-round/m.ts', imports: './observe.ts' },
   { file: 'operator/federated-round/decide.ts', imports: '#crds/names.ts' },
-  { file: 'federation/aggregation/merge.ts', imports: 'node:fs/promises' },
+  { file: 'federation/aggregation/float32-file.ts', imports: 'node:fs/promises' },
   { file: 'federation/aggregation/native-kernels.ts', imports: 'node:module' },
   { file: 'edge-agent/train/l.ts', imports: '#federation/wire/names.ts' },
   { file: 'crds/l.ts', imports: 'zod' },

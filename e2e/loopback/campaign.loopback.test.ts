@@ -203,7 +203,7 @@ async function roundByHand(
     weight += count
   }
   await trainer.close()
-  return Float32Array.from(sum, (value, index) => parameters[index]! + Math.fround(value / weight))
+  return Float32Array.from(sum, (value, index) => parameters[index]! + value / weight)
 }
 
 async function compileByHand(): Promise<CompiledModel> {

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fedAvg } from './fed-avg.ts'
-import { mergeUpdates, type MergeOptions, type SpooledUpdate } from './merge.ts'
+import { float32File } from './float32-file.ts'
+import { mergeUpdates, type AcceptedUpdate, type MergeOptions } from './merge.ts'
+import { zeros } from './reader.ts'
+import { strategyOf } from './strategies.ts'
+import { mergeInMemory } from './testing/merging.ts'
 
 let directory: string
 let files = 0
@@ -13,41 +16,51 @@ beforeAll(async () => {
 })
 afterAll(async () => rm(directory, { recursive: true, force: true }))
 
+const fedAvg = strategyOf({ type: 'FedAvg' })
+
 async function spooled(
   participant: string,
   samples: number,
   values: ArrayLike<number>,
-): Promise<SpooledUpdate> {
+): Promise<AcceptedUpdate> {
   const path = join(directory, `${files++}.f32`)
   await writeFile(path, Buffer.from(Float32Array.from(values).buffer))
-  return { participant, samples, path }
+  return { participant, samples, open: float32File(path) }
 }
 
 async function merge(
-  updates: readonly SpooledUpdate[],
+  updates: readonly AcceptedUpdate[],
   parameterCount: number,
   options: Partial<MergeOptions> = {},
 ): Promise<Float32Array> {
   const pieces: Buffer[] = []
-  const write = async (bytes: Uint8Array): Promise<void> => {
-    pieces.push(Buffer.from(bytes))
-    await Promise.resolve()
-  }
-  await mergeUpdates({ strategy: fedAvg, updates, parameterCount, write, ...options })
+  await mergeUpdates({
+    strategy: fedAvg,
+    updates,
+    base: zeros(parameterCount),
+    parameterCount,
+    trainableCount: parameterCount,
+    context: { round: 1, participants: updates.length, learningRate: 0.1 },
+    write: async (bytes) => {
+      pieces.push(Buffer.from(bytes))
+    },
+    ...options,
+  })
   return new Float32Array(Uint8Array.from(Buffer.concat(pieces)).buffer)
 }
 
 describe('merging', () => {
-  it('weighs updates by their samples', async () => {
+  it('adds the mean of the updates, weighted by samples, to the base', async () => {
+    const base = await spooled('base', 0, [10, 20, 30])
     const updates = [await spooled('a', 1, [1, -2, 0]), await spooled('b', 3, [5, 2, 0])]
-    expect(await merge(updates, 3)).toEqual(Float32Array.of(4, 1, 0))
+    expect(await merge(updates, 3, { base: base.open })).toEqual(Float32Array.of(14, 21, 30))
   })
 
   it('gives the same bits whatever the order of arrival', async () => {
     // Large values cancel each other; what is left of the small ones depends on the order of the additions.
     const palette = [1e30, -1e30, 1, 3e-3, -7, 1e15, 0.1]
     const count = 700
-    const updates: SpooledUpdate[] = []
+    const updates: AcceptedUpdate[] = []
     for (let i = 0; i < palette.length; i++) {
       const values = Array.from(
         { length: count },
@@ -64,24 +77,6 @@ describe('merging', () => {
       }),
       { numRuns: 20 },
     )
-  })
-
-  it('gives the same bits whatever the length of a slice', async () => {
-    const count = 5000
-    const updates = [
-      await spooled(
-        'a',
-        3,
-        Array.from({ length: count }, (_, k) => Math.cos(k)),
-      ),
-      await spooled(
-        'b',
-        7,
-        Array.from({ length: count }, (_, k) => Math.sin(k)),
-      ),
-    ]
-    const whole = await merge(updates, count)
-    expect(await merge(updates, count, { memoryBytes: 1 })).toEqual(whole)
   })
 
   it('agrees with a plain sum in float64', async () => {
@@ -103,7 +98,7 @@ describe('merging', () => {
     // Participant i contributes 1 at coordinate i and 0 elsewhere: 1/n everywhere, or somebody was lost or counted twice.
     const participants = 500
     const count = 2 ** 16
-    const updates: SpooledUpdate[] = []
+    const updates: AcceptedUpdate[] = []
     for (let i = 0; i < participants; i++) {
       const values = new Float32Array(count)
       values[i] = 1
@@ -113,10 +108,7 @@ describe('merging', () => {
     let mostBuffers = 0
     const before = process.memoryUsage().arrayBuffers
     const merged: number[] = []
-    await mergeUpdates({
-      strategy: fedAvg,
-      updates,
-      parameterCount: count,
+    await merge(updates, count, {
       memoryBytes: 64 * 1024,
       write: async (bytes) => {
         mostOpen = Math.max(mostOpen, (await readdir('/proc/self/fd')).length)
@@ -133,25 +125,63 @@ describe('merging', () => {
   })
 
   it.each([
-    { name: 'too short', values: [1, 2], said: /node-x has 8 bytes; the parameters take 12/ },
-    { name: 'too long', values: [1, 2, 3, 4], said: /node-x has 16 bytes; the parameters take 12/ },
-  ])('refuses a spooled file that is $name', async ({ values, said }) => {
+    { name: 'too short', values: [1, 2], said: 'update of node-x has 2 values; expected are 3' },
+    { name: 'too long', values: [1, 2, 3, 4], said: 'update of node-x has 4 values; expected are 3' },
+  ])('refuses an update that is $name', async ({ values, said }) => {
     const updates = [await spooled('node-a', 1, [1, 2, 3]), await spooled('node-x', 1, values)]
     await expect(merge(updates, 3)).rejects.toThrow(said)
   })
 
-  it('refuses two updates of one participant', async () => {
-    const updates = [await spooled('a', 1, [1]), await spooled('a', 1, [2])]
-    await expect(merge(updates, 1)).rejects.toThrow(/participant a has two updates/)
+  it('refuses a file that is cut within a value', async () => {
+    const path = join(directory, `${files++}.f32`)
+    await writeFile(path, Buffer.alloc(6))
+    const updates = [{ participant: 'node-x', samples: 1, open: float32File(path) }]
+    await expect(merge(updates, 2)).rejects.toThrow('update of node-x has 1.5 values; expected are 2')
   })
 
-  it('stops when it is told to', async () => {
-    const abort = new AbortController()
-    abort.abort()
-    await expect(merge([await spooled('a', 1, [1])], 1, { signal: abort.signal })).rejects.toThrow(/abort/)
+  it('refuses a file that shrinks while it is read', async () => {
+    const path = join(directory, `${files++}.f32`)
+    await writeFile(path, Buffer.alloc(8))
+    const reader = await float32File(path)()
+    await writeFile(path, Buffer.alloc(4))
+    await expect(reader.read(0, new Float32Array(2))).rejects.toThrow('the file ends at byte 4')
+    await reader.close()
   })
 
-  it('refuses to average nothing', async () => {
-    await expect(merge([], 1)).rejects.toThrow(/at least 1/)
+  it('adds running state without the server optimiser', async () => {
+    const strategy = strategyOf({ type: 'FedAvgM', serverLearningRate: 10, serverMomentum: 0.5 })
+    const { parameters, state } = await mergeInMemory({
+      strategy,
+      updates: [{ participant: 'a', values: [1, 1, 1] }],
+      base: [100, 200, 300],
+      trainableCount: 2,
+    })
+    expect([...parameters]).toEqual([110, 210, 301])
+    expect(state.map((vector) => [...vector])).toEqual([[1, 1]])
+  })
+
+  it('hands on nothing that is not finite', async () => {
+    const updates = [{ participant: 'a', values: [0, 3e38] }]
+    await expect(mergeInMemory({ strategy: fedAvg, updates, base: [0, 3e38] })).rejects.toThrow(
+      'value 1 of the merged parameters became Infinity; FedAvg diverged, or an update was too large',
+    )
+  })
+
+  it.each([
+    { name: 'readers', state: [], writeState: [async () => {}], said: 'there are 0 readers and 1 sinks' },
+    { name: 'sinks', state: [Float32Array.of(0)], writeState: [], said: 'there are 1 readers and 0 sinks' },
+  ])('refuses server state of which $name are missing', async ({ state, writeState, said }) => {
+    const strategy = strategyOf({ type: 'FedAvgM', serverLearningRate: 1, serverMomentum: 0.9 })
+    const updates = [{ participant: 'a', values: [1] }]
+    await expect(mergeInMemory({ strategy, updates, state, writeState })).rejects.toThrow(
+      `FedAvgM keeps 1 server state vectors (momentum); ${said}`,
+    )
+  })
+
+  it('refuses updates without any sample', async () => {
+    const updates = [{ participant: 'a', values: [1], samples: 0 }]
+    await expect(mergeInMemory({ strategy: fedAvg, updates })).rejects.toThrow(
+      'samples of all updates together are 0; a weighted mean needs at least 1',
+    )
   })
 })

@@ -1,68 +1,89 @@
-// The merging engine: reads the spooled updates of a round slice by slice and hands the aggregated parameters to a
-// sink, first value first. Guarantees: the result depends on the set of updates alone (they are taken in the order
-// of their participants' names); memory and open files are bounded whatever the number of updates; every read is
-// awaited, so other work of the process goes on between slices.
-import { open, type FileHandle } from 'node:fs/promises'
-import type { AggregationStrategy, SliceAggregation, UpdateDescription } from './strategy.ts'
+// The merging engine: reads the updates of a round slice by slice, combines them as the strategy says, makes the server's
+// step from the base parameters and the server state, and hands new parameters and new state to sinks, first value
+// first. Guarantees: the result depends on the set of updates alone (they are taken in the order of their participants'
+// names); working memory and open readers are bounded whatever the number of updates; every read is awaited, so other work
+// of the process goes on between slices; nothing that is not a finite number is handed on.
+import { Combiner } from './combine.ts'
+import type { Kernels } from './kernels.ts'
+import { measure } from './measure.ts'
+import { addAggregate } from './mean.ts'
+import { Sources, type OpenReader, type Source } from './reader.ts'
+import { referenceKernels } from './reference-kernels.ts'
+import { combiningSlice, slicesOf, type Slice } from './slices.ts'
+import type { Combinations, RoundContext, StepContext, Strategy, UpdateDescription } from './strategy.ts'
 
-/** An accepted update on disk: float32 values, little-endian, nothing else in the file. */
-export interface SpooledUpdate extends UpdateDescription {
-  readonly path: string
+/**
+ * An accepted update: new parameters − the parameters that it started from, trainable values first, then running state, then the
+ * sections that the strategy asks for.
+ */
+export interface AcceptedUpdate extends UpdateDescription {
+  readonly open: OpenReader
 }
 
+/** Receives float32 values, little-endian, in order. The buffer is reused after the promise is fulfilled. */
+export type Sink = (bytes: Uint8Array) => Promise<void>
+
 export interface MergeOptions {
-  readonly strategy: AggregationStrategy
-  readonly updates: readonly SpooledUpdate[]
-  /** Values in the parameter vector: every update must have as many. */
+  readonly strategy: Strategy
+  readonly updates: readonly AcceptedUpdate[]
+  /** The global parameters of the round: `parameterCount` values. */
+  readonly base: OpenReader
   readonly parameterCount: number
-  /** Receives the merged bytes in order. The buffer is reused after the promise is fulfilled. */
-  readonly write: (bytes: Uint8Array) => Promise<void>
+  /** Values at the beginning of the parameters that training moves; the rest is running state. */
+  readonly trainableCount: number
+  readonly context: RoundContext
+  /** Server state as the merge before left it, in the order of the strategy's `serverState`; absent for the first merge. */
+  readonly state?: readonly OpenReader[]
+  readonly write: Sink
+  /** Sinks of the new server state, in the same order; needed when the strategy keeps any. */
+  readonly writeState?: readonly Sink[]
+  readonly kernels?: Kernels
   readonly signal?: AbortSignal
-  /** Working memory of the merge. */
+  /** Working memory of the merge. Strategies that compare updates take 8 bytes for each pair besides, and no less than 4 KiB an update. */
   readonly memoryBytes?: number
 }
 
 const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024
-/** Beyond this many updates, files are opened anew for each slice. */
-const MAXIMUM_OPEN_FILES = 64
-const LONGEST_SLICE = 256 * 1024
-const SHORTEST_SLICE = 1024
-const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
 
-/** Merges the updates. Rejects, naming the participant, when a spooled file has not the expected size. */
+/** Merges the updates. Rejects, with what would be right, when the strategy cannot merge them or a reader has another length. */
 export async function mergeUpdates(options: MergeOptions): Promise<void> {
   const updates = inParticipantOrder(options.updates)
-  const sliceLength = lengthOfSlice(options, updates.length)
-  const aggregation = options.strategy.start(updates, sliceLength)
-  const files = new UpdateFiles(updates, options.parameterCount * BYTES_PER_VALUE)
-  const values = new Float32Array(sliceLength)
+  refuseProblems(options, updates)
+  const { strategy, kernels = referenceKernels, signal, memoryBytes = DEFAULT_MEMORY_BYTES } = options
+  const { parameterCount, trainableCount } = options
+  signal?.throwIfAborted()
+  const length = parameterCount + strategy.sections.length * trainableCount
+  const sources = new Sources(
+    updates.map(({ participant, open }) => ({ name: `update of ${participant}`, length, open })),
+  )
+  const ground = new Sources([
+    { name: 'base', length: parameterCount, open: options.base },
+    ...(options.state ?? []).map((open, k) => stateSource(options, k, open)),
+  ])
   try {
-    for (let start = 0; start < options.parameterCount; start += sliceLength) {
-      options.signal?.throwIfAborted()
-      const slice = values.subarray(0, Math.min(sliceLength, options.parameterCount - start))
-      await aggregateSlice(aggregation, files, slice, start * BYTES_PER_VALUE)
-      aggregation.finish(slice)
-      await options.write(bytesOf(slice))
-    }
+    const shape = { updates: updates.length, parameterCount, trainableCount }
+    const geometry = await measure({
+      geometry: strategy.geometry,
+      sources,
+      ...shape,
+      kernels,
+      memoryBytes,
+      signal,
+    })
+    const combinations = strategy.combine({ updates, context: options.context, geometry })
+    const longest = combiningSlice(combinations, strategy.serverState.length, memoryBytes)
+    const combiner = new Combiner(sources, kernels, longest, signal)
+    await new Merge(options, combinations, combiner, ground).run(longest)
   } finally {
-    await files.close()
+    await Promise.all([sources.close(), ground.close()])
   }
 }
 
-async function aggregateSlice(
-  aggregation: SliceAggregation,
-  files: UpdateFiles,
-  slice: Float32Array,
-  offset: number,
-): Promise<void> {
-  aggregation.begin(slice.length)
-  for (let index = 0; index < files.count; index++) {
-    await files.read(index, bytesOf(slice), offset)
-    aggregation.add(index, slice)
-  }
+function stateSource({ strategy, trainableCount }: MergeOptions, index: number, open: OpenReader): Source {
+  return { name: `server state ${strategy.serverState[index]}`, length: trainableCount, open }
 }
 
-function inParticipantOrder(updates: readonly SpooledUpdate[]): SpooledUpdate[] {
+function inParticipantOrder(updates: readonly AcceptedUpdate[]): AcceptedUpdate[] {
   const sorted = updates.toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
   for (const [index, update] of sorted.entries()) {
     if (sorted[index + 1]?.participant === update.participant) {
@@ -72,72 +93,129 @@ function inParticipantOrder(updates: readonly SpooledUpdate[]): SpooledUpdate[] 
   return sorted
 }
 
-function lengthOfSlice(options: MergeOptions, updates: number): number {
-  const perValue = options.strategy.bytesPerValue(updates) + BYTES_PER_VALUE
-  const affordable = Math.floor((options.memoryBytes ?? DEFAULT_MEMORY_BYTES) / perValue)
-  return Math.max(SHORTEST_SLICE, Math.min(LONGEST_SLICE, affordable, options.parameterCount))
+function refuseProblems(options: MergeOptions, updates: readonly AcceptedUpdate[]): void {
+  const { strategy, trainableCount, parameterCount, state, writeState } = options
+  const problem =
+    strategy.precondition(updates.length) ??
+    updates.map((update) => strategy.problemWith(update)).find((one) => one !== undefined)
+  if (problem !== undefined) throw new Error(problem)
+  if (trainableCount > parameterCount) {
+    throw new RangeError(`trainableCount is ${trainableCount}; the parameters are ${parameterCount}`)
+  }
+  const vectors = strategy.serverState.length
+  if ((state ?? strategy.serverState).length !== vectors || (writeState ?? []).length !== vectors) {
+    throw new Error(
+      `${strategy.type} keeps ${vectors} server state vectors (${strategy.serverState.join(', ')}); there are ${state?.length ?? 'no'} readers and ${writeState?.length ?? 'no'} sinks`,
+    )
+  }
 }
 
-/** Float32 values are read and written as they lie in memory: every platform of Node.js is little-endian but s390x. */
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-}
+/** The pass that combines, steps and writes. */
+class Merge {
+  readonly #options: MergeOptions
+  readonly #combinations: Combinations
+  readonly #combiner: Combiner
+  readonly #ground: Sources
+  readonly #context: StepContext
 
-/** Random access to the spooled updates with a bounded number of open files. */
-class UpdateFiles {
-  readonly #updates: readonly SpooledUpdate[]
-  readonly #size: number
-  readonly #open = new Map<number, FileHandle>()
-
-  constructor(updates: readonly SpooledUpdate[], size: number) {
-    this.#updates = updates
-    this.#size = size
+  constructor(options: MergeOptions, combinations: Combinations, combiner: Combiner, ground: Sources) {
+    this.#options = options
+    this.#combinations = combinations
+    this.#combiner = combiner
+    this.#ground = ground
+    this.#context = { ...options.context, updates: options.updates.length }
   }
 
-  get count(): number {
-    return this.#updates.length
-  }
-
-  async read(index: number, into: Uint8Array, offset: number): Promise<void> {
-    const update = this.#updates[index]
-    if (!update) throw new RangeError(`update ${index} is not one of ${this.count}`)
-    const file = this.#open.get(index) ?? (await this.#openFile(update))
-    try {
-      await readFully(file, into, offset, update.participant)
-    } finally {
-      await this.#keepOrClose(index, file)
+  async run(longest: number): Promise<void> {
+    const { strategy, trainableCount, parameterCount, signal } = this.#options
+    const buffers = new SliceBuffers(longest, strategy)
+    for (const slice of slicesOf(0, trainableCount, longest)) {
+      signal?.throwIfAborted()
+      await this.#mergeTrainable(slice, buffers)
+    }
+    for (const slice of slicesOf(trainableCount, parameterCount, longest)) {
+      signal?.throwIfAborted()
+      await this.#mergeRunning(slice, buffers)
     }
   }
 
-  async close(): Promise<void> {
-    for (const file of this.#open.values()) await file.close()
-    this.#open.clear()
+  async #mergeTrainable(slice: Slice, buffers: SliceBuffers): Promise<void> {
+    const { strategy, parameterCount, trainableCount, write, writeState = [] } = this.#options
+    const { base, aggregate, sections, state, out } = buffers.of(slice.length)
+    await this.#ground.read(0, slice.start, base)
+    for (const [k, values] of state.entries()) await this.#readState(k, slice.start, values)
+    await this.#combiner.combine(this.#combinations.trainable, slice, aggregate)
+    for (const [k, combination] of this.#combinations.sections.entries()) {
+      const start = parameterCount + k * trainableCount + slice.start
+      await this.#combiner.combine(combination, { start, length: slice.length }, sections[k] as Float64Array)
+    }
+    strategy.step({ base, aggregate, sections, state, out }, this.#context)
+    for (const [k, name] of strategy.serverState.entries()) {
+      const sink = writeState[k] as Sink
+      await this.#writeFinite(sink, state[k] as Float32Array, {
+        start: slice.start,
+        what: `server state ${name}`,
+      })
+    }
+    await this.#writeFinite(write, out, { start: slice.start, what: 'the merged parameters' })
   }
 
-  async #openFile(update: SpooledUpdate): Promise<FileHandle> {
-    const file = await open(update.path, 'r')
-    const { size } = await file.stat()
-    if (size === this.#size) return file
-    await file.close()
-    throw new Error(`update of ${update.participant} has ${size} bytes; the parameters take ${this.#size}`)
+  async #mergeRunning(slice: Slice, buffers: SliceBuffers): Promise<void> {
+    const { base, aggregate, out } = buffers.of(slice.length)
+    await this.#ground.read(0, slice.start, base)
+    await this.#combiner.combine(this.#combinations.running, slice, aggregate)
+    addAggregate({ base, aggregate, out })
+    await this.#writeFinite(this.#options.write, out, { start: slice.start, what: 'the merged parameters' })
   }
 
-  async #keepOrClose(index: number, file: FileHandle): Promise<void> {
-    if (this.#updates.length <= MAXIMUM_OPEN_FILES) this.#open.set(index, file)
-    else await file.close()
+  async #readState(index: number, start: number, into: Float32Array): Promise<void> {
+    if (this.#options.state) await this.#ground.read(1 + index, start, into)
+    else into.fill(0)
+  }
+
+  async #writeFinite(
+    sink: Sink,
+    values: Float32Array,
+    { start, what }: { start: number; what: string },
+  ): Promise<void> {
+    const wrong = values.findIndex((value) => !Number.isFinite(value))
+    if (wrong >= 0) {
+      const found = `value ${start + wrong} of ${what} became ${values[wrong]}`
+      throw new RangeError(`${found}; ${this.#options.strategy.type} diverged, or an update was too large`)
+    }
+    await sink(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
   }
 }
 
-async function readFully(
-  file: FileHandle,
-  into: Uint8Array,
-  offset: number,
-  participant: string,
-): Promise<void> {
-  let done = 0
-  while (done < into.byteLength) {
-    const { bytesRead } = await file.read(into, done, into.byteLength - done, offset + done)
-    if (bytesRead === 0) throw new Error(`update of ${participant} ends at byte ${offset + done}`)
-    done += bytesRead
+/** The buffers of a slice, made once. */
+class SliceBuffers {
+  readonly #base: Float32Array
+  readonly #out: Float32Array
+  readonly #aggregate: Float64Array
+  readonly #sections: readonly Float64Array[]
+  readonly #state: readonly Float32Array[]
+
+  constructor(longest: number, strategy: Strategy) {
+    this.#base = new Float32Array(longest)
+    this.#out = new Float32Array(longest)
+    this.#aggregate = new Float64Array(longest)
+    this.#sections = strategy.sections.map(() => new Float64Array(longest))
+    this.#state = strategy.serverState.map(() => new Float32Array(longest))
+  }
+
+  of(length: number): {
+    base: Float32Array
+    out: Float32Array
+    aggregate: Float64Array
+    sections: Float64Array[]
+    state: Float32Array[]
+  } {
+    return {
+      base: this.#base.subarray(0, length),
+      out: this.#out.subarray(0, length),
+      aggregate: this.#aggregate.subarray(0, length),
+      sections: this.#sections.map((values) => values.subarray(0, length)),
+      state: this.#state.map((values) => values.subarray(0, length)),
+    }
   }
 }

@@ -1,11 +1,63 @@
-// The strategies a plan may name.
+// The strategies that a plan may name, each built from its configuration.
+import { bulyan } from './bulyan.ts'
+import { readStrategyConfiguration, type StrategyConfiguration } from './configuration.ts'
+import { fedAdagrad } from './fed-adagrad.ts'
+import { fedAdam } from './fed-adam.ts'
 import { fedAvg } from './fed-avg.ts'
-import type { AggregationStrategy } from './strategy.ts'
+import { fedAvgM } from './fed-avg-m.ts'
+import { fedBuff } from './fed-buff.ts'
+import { fedDyn } from './fed-dyn.ts'
+import { fedNova } from './fed-nova.ts'
+import { fedYogi } from './fed-yogi.ts'
+import { geometricMedian } from './geometric-median.ts'
+import { krum, multiKrum } from './krum.ts'
+import { median } from './median.ts'
+import { normClipping } from './norm-clipping.ts'
+import { problemWithCount } from './preconditions.ts'
+import { qFedAvg } from './q-fed-avg.ts'
+import { scaffold } from './scaffold.ts'
+import type { MergingRule, Strategy } from './strategy.ts'
+import { trimmedMean } from './trimmed-mean.ts'
 
-const strategies: readonly AggregationStrategy[] = [fedAvg]
+type Rules = {
+  readonly [Type in StrategyConfiguration['type']]: (
+    configuration: Extract<StrategyConfiguration, { type: Type }>,
+  ) => MergingRule
+}
 
-export const strategyNames: readonly string[] = strategies.map((strategy) => strategy.name)
+const rules: Rules = {
+  FedAvg: fedAvg,
+  FedAvgM: fedAvgM,
+  FedAdagrad: fedAdagrad,
+  FedAdam: fedAdam,
+  FedYogi: fedYogi,
+  FedProx: fedAvg,
+  Scaffold: scaffold,
+  FedNova: fedNova,
+  QFedAvg: qFedAvg,
+  FedDyn: fedDyn,
+  FedBuff: fedBuff,
+  Median: median,
+  TrimmedMean: trimmedMean,
+  Krum: krum,
+  MultiKrum: multiKrum,
+  Bulyan: bulyan,
+  GeometricMedian: geometricMedian,
+  NormClipping: normClipping,
+}
 
-export function strategyByName(name: string): AggregationStrategy | undefined {
-  return strategies.find((strategy) => strategy.name === name)
+export function strategyOf(configuration: StrategyConfiguration): Strategy {
+  const rule = rules[configuration.type] as (configuration: StrategyConfiguration) => MergingRule
+  return {
+    ...rule(configuration),
+    type: configuration.type,
+    precondition: (updates) => problemWithCount(configuration, updates),
+  }
+}
+
+/** What plans may name until they carry a whole strategy configuration. */
+export const strategyNames: readonly string[] = ['FedAvg']
+
+export function strategyByName(name: string): Strategy | undefined {
+  return strategyNames.includes(name) ? strategyOf(readStrategyConfiguration({ type: name })) : undefined
 }

@@ -1,0 +1,77 @@
+// How the merging engine gets at values: readers with random access by slices, opened when needed, few at a time.
+
+/** Float32 values with random access. One read at a time. */
+export interface UpdateReader {
+  /** Number of values. */
+  readonly length: number
+  /** Fills `into` with the values from `start` on. */
+  read(start: number, into: Float32Array): Promise<void>
+  close(): Promise<void>
+}
+
+export type OpenReader = () => Promise<UpdateReader>
+
+/** A vector of zeros that takes no memory. */
+export function zeros(length: number): OpenReader {
+  const read = async (_start: number, into: Float32Array): Promise<void> => {
+    into.fill(0)
+    await Promise.resolve()
+  }
+  return async () => Promise.resolve({ length, read, close: async () => Promise.resolve() })
+}
+
+/** A vector that is in memory. */
+export function inMemory(values: Float32Array): OpenReader {
+  const read = async (start: number, into: Float32Array): Promise<void> => {
+    into.set(values.subarray(start, start + into.length))
+    await Promise.resolve()
+  }
+  return async () => Promise.resolve({ length: values.length, read, close: async () => Promise.resolve() })
+}
+
+/** A vector to read: its name in errors, and the number of values that it must have. */
+export interface Source {
+  readonly name: string
+  readonly length: number
+  readonly open: OpenReader
+}
+
+/** Beyond this many sources, each is opened anew for each slice. */
+const MOST_KEPT_OPEN = 64
+
+/** Reads slices of many sources with a bounded number of open readers. */
+export class Sources {
+  readonly #sources: readonly Source[]
+  readonly #open = new Map<number, UpdateReader>()
+
+  constructor(sources: readonly Source[]) {
+    this.#sources = sources
+  }
+
+  /** Fills `into` from source `index`. Rejects when the source has not the expected length. */
+  async read(index: number, start: number, into: Float32Array): Promise<void> {
+    const source = this.#sources[index]
+    if (!source) throw new RangeError(`source ${index} is not one of ${this.#sources.length}`)
+    const reader = this.#open.get(index) ?? (await opened(source))
+    const keep = this.#sources.length <= MOST_KEPT_OPEN
+    if (keep) this.#open.set(index, reader)
+    try {
+      await reader.read(start, into)
+    } finally {
+      if (!keep) await reader.close()
+    }
+  }
+
+  async close(): Promise<void> {
+    const readers = [...this.#open.values()]
+    this.#open.clear()
+    await Promise.all(readers.map(async (reader) => reader.close()))
+  }
+}
+
+async function opened({ name, length, open }: Source): Promise<UpdateReader> {
+  const reader = await open()
+  if (reader.length === length) return reader
+  await reader.close()
+  throw new Error(`${name} has ${reader.length} values; expected are ${length}`)
+}
