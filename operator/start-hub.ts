@@ -4,6 +4,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger as Pino } from 'pino'
+import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import { startModelCompiler } from './hub/compiler-worker.ts'
 import { runHub } from './hub/hub.ts'
@@ -33,6 +34,9 @@ export async function startHub(
     userAgent: 'tributary-hub',
   })
   const file = (folder: string, name: string): Promise<string> => readFile(join(folder, name), 'utf8')
+  const { kernels, native, description } = loadKernels()
+  if (native) log.info({ kernels: description }, 'merging kernels')
+  else log.warn({ kernels: description }, 'merging is slower: the compiled kernels cannot be loaded')
   const account = (name: string): string => `system:serviceaccount:${environment.POD_NAMESPACE}:${name}`
   return runHub({
     directory: environment.TRIBUTARY_DATA_FOLDER,
@@ -49,6 +53,7 @@ export async function startHub(
       fetch: globalThis.fetch,
     }),
     compiler: startModelCompiler({ entry: process.threadEntry }),
+    kernels,
     clock,
     logger: log,
     registry,

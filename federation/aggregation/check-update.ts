@@ -1,77 +1,132 @@
-// What an update must be before it counts: exactly the announced bytes, and finite numbers only.
-// The file is read as a stream, so a check costs the same memory for every size.
+// What an update must be before it counts: exactly the announced bytes, and finite numbers only. The bytes are looked at
+// once, as they arrive, in pieces of any length; a check costs the same memory for every size of update.
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { GRAM_LANES, sumOfLanes, type Kernels } from './kernels.ts'
 
 export interface ExpectedUpdate {
-  /** Bytes of the parameter vector. */
+  /** Bytes of the update. */
   readonly size: number
   /** `sha256:<64 hex>` as announced by the sender. */
   readonly digest: string
 }
 
-export type UpdateVerdict = { readonly ok: true } | { readonly ok: false; readonly detail: string }
+export type UpdateVerdict =
+  /** `squaredNorm`: the sum of the squares of all values. */
+  { readonly ok: true; readonly squaredNorm: number } | { readonly ok: false; readonly detail: string }
+
+/** Looks at an update's values while its bytes pass by; one for each way of encoding them. */
+export interface ValueScan {
+  /** Takes the next bytes, cut anywhere. */
+  push(bytes: Uint8Array): void
+  /** Why the values seen so far may not count; undefined when they may. */
+  readonly problem: string | undefined
+  /** The sum of the squares of the values seen so far. */
+  readonly squaredNorm: number
+}
 
 const READ_BYTES = 1024 * 1024
+const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
 
-/** Reads the spooled update from the disk and says whether it may count, else why not. */
-export async function checkUpdateFile(path: string, expected: ExpectedUpdate): Promise<UpdateVerdict> {
-  const file = await open(path, 'r')
-  try {
-    const hash = createHash('sha256')
-    const finiteness = new FiniteScan()
-    const buffer = Buffer.alloc(READ_BYTES)
-    let size = 0
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, READ_BYTES, size)
-      if (bytesRead === 0) break
-      size += bytesRead
-      const bytes = buffer.subarray(0, bytesRead)
-      hash.update(bytes)
-      finiteness.push(bytes)
-    }
-    return verdict({ size, digest: `sha256:${hash.digest('hex')}` }, expected, finiteness.firstNotFinite)
-  } finally {
-    await file.close()
-  }
-}
+export class UpdateCheck {
+  readonly #hash = createHash('sha256')
+  readonly #scan: ValueScan
+  #size = 0
 
-function verdict(
-  found: ExpectedUpdate,
-  expected: ExpectedUpdate,
-  notFinite: number | undefined,
-): UpdateVerdict {
-  if (found.size !== expected.size) {
-    return { ok: false, detail: `the update has ${found.size} bytes; the parameters take ${expected.size}` }
+  constructor(scan: ValueScan) {
+    this.#scan = scan
   }
-  if (found.digest !== expected.digest) {
-    return { ok: false, detail: `the bytes have digest ${found.digest}; announced was ${expected.digest}` }
-  }
-  if (notFinite !== undefined) {
-    return { ok: false, detail: `value ${notFinite} is not a finite number; every parameter must be finite` }
-  }
-  return { ok: true }
-}
 
-/** Finds the first float32 value that is NaN or infinite in a stream of pieces of any length. */
-export class FiniteScan {
-  /** Index of the first value that is not finite. */
-  firstNotFinite: number | undefined
-  #position = 0
+  /** Bytes taken so far. */
+  get size(): number {
+    return this.#size
+  }
 
   push(bytes: Uint8Array): void {
-    // An IEEE 754 value is NaN or infinite when all exponent bits are set: the 7 low bits of the last byte and the
-    // high bit of the third, in little-endian order. Looking at these two bytes needs no alignment between pieces.
-    if (this.firstNotFinite !== undefined) return
-    for (let i = (3 - (this.#position % 4) + 4) % 4; i < bytes.length; i += 4) {
-      if (((bytes[i] as number) & 0x7f) !== 0x7f) continue
-      if (((i === 0 ? this.#thirdByte : (bytes[i - 1] as number)) & 0x80) === 0) continue
-      this.firstNotFinite = Math.floor((this.#position + i) / 4)
-      return
-    }
-    this.#position += bytes.length
-    if (bytes.length > 0) this.#thirdByte = bytes[bytes.length - 1] as number
+    this.#hash.update(bytes)
+    this.#scan.push(bytes)
+    this.#size += bytes.byteLength
   }
 
-  #thirdByte = 0
+  /** Takes the bytes of a file from where this check is to before `end`, for an update whose beginning was not seen. */
+  async catchUp(file: FileHandle, end: number): Promise<void> {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - this.#size))
+    while (this.#size < end) {
+      const wanted = Math.min(buffer.length, end - this.#size)
+      const { bytesRead } = await file.read(buffer, 0, wanted, this.#size)
+      if (bytesRead === 0) throw new Error(`the spooled update ends at byte ${this.#size}, not at ${end}`)
+      this.push(buffer.subarray(0, bytesRead))
+    }
+  }
+
+  /** Says whether what was taken may count, else why not. Ends the check. */
+  verdict(expected: ExpectedUpdate): UpdateVerdict {
+    if (this.#size !== expected.size) {
+      return refusal(`the update has ${this.#size} bytes; the parameters take ${expected.size}`)
+    }
+    const digest = `sha256:${this.#hash.digest('hex')}`
+    if (digest !== expected.digest) {
+      return refusal(`the bytes have digest ${digest}; announced was ${expected.digest}`)
+    }
+    const { problem, squaredNorm } = this.#scan
+    return problem === undefined ? { ok: true, squaredNorm } : refusal(problem)
+  }
+}
+
+function refusal(detail: string): UpdateVerdict {
+  return { ok: false, detail }
+}
+
+/** Values of codec Float32: little-endian, nothing between them. The squares are added in the kernels' eight lanes. */
+export class Float32Scan implements ValueScan {
+  readonly #kernels: Pick<Kernels, 'addSquares'>
+  readonly #lanes = new Float64Array(GRAM_LANES)
+  /** The first bytes of a value that a piece ended in. */
+  readonly #begun = new Uint8Array(BYTES_PER_VALUE)
+  #begunBytes = 0
+  #values = 0
+  #firstNotFinite: number | undefined
+
+  constructor(kernels: Pick<Kernels, 'addSquares'>) {
+    this.#kernels = kernels
+  }
+
+  get squaredNorm(): number {
+    return sumOfLanes(this.#lanes)
+  }
+
+  get problem(): string | undefined {
+    if (this.#firstNotFinite === undefined) return undefined
+    return `value ${this.#firstNotFinite} is not a finite number; every value must be finite`
+  }
+
+  push(bytes: Uint8Array): void {
+    const missing = this.#begunBytes === 0 ? 0 : BYTES_PER_VALUE - this.#begunBytes
+    const head = bytes.subarray(0, missing)
+    this.#begun.set(head, this.#begunBytes)
+    this.#begunBytes += head.length
+    if (head.length < missing) return
+    if (missing > 0) this.#take(this.#begun)
+    const whole = bytes.length - ((bytes.length - missing) % BYTES_PER_VALUE)
+    this.#take(bytes.subarray(missing, whole))
+    this.#begun.set(bytes.subarray(whole))
+    this.#begunBytes = bytes.length - whole
+  }
+
+  /** @param bytes whole values */
+  #take(bytes: Uint8Array): void {
+    this.#kernels.addSquares(this.#lanes, bytes, this.#values)
+    // The square of a finite float32 value, and any sum of such squares, is finite in float64: one look at the lanes is enough.
+    if (this.#firstNotFinite === undefined && !Number.isFinite(this.squaredNorm)) {
+      this.#firstNotFinite = this.#values + firstNotFinite(bytes)
+    }
+    this.#values += bytes.length / BYTES_PER_VALUE
+  }
+}
+
+function firstNotFinite(bytes: Uint8Array): number {
+  const values = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let at = 0
+  while (at < bytes.length && Number.isFinite(values.getFloat32(at, true))) at += BYTES_PER_VALUE
+  return at / BYTES_PER_VALUE
 }

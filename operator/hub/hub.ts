@@ -153,12 +153,12 @@ class Hub {
   }
 
   #routes(): Routes {
-    const idleMs = this.#options.idleMs ?? DEFAULT_IDLE_MS
+    const { clock, kernels, idleMs = DEFAULT_IDLE_MS } = this.#options
     const shared = { metrics: this.#metrics, idleMs }
     const mayRead = (identity: ReviewedIdentity, digest: string): boolean => this.#mayRead(identity, digest)
     const blobs = new BlobServer({ ...shared, blobs: this.#blobs, mayRead })
     const campaign = (uid: string): Campaign | undefined => this.#campaigns.get(uid)
-    const uploads = new Uploads({ ...shared, campaign, clock: this.#options.clock })
+    const uploads = new Uploads({ ...shared, campaign, clock, kernels })
     const identify = async (authorization: string | undefined): Promise<ReviewedIdentity> =>
       this.#identities.identify(authorization)
     return {

@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
+import type { Kernels } from '#federation/aggregation/kernels.ts'
 import type { ModelCompiler } from './compiler.ts'
 import type { ModelSource } from './model-source.ts'
 
@@ -39,6 +40,8 @@ export interface HubOptions {
   readonly modelSource: ModelSource
   /** Closed together with the hub. */
   readonly compiler: ModelCompiler
+  /** What merging and checking updates compute with. */
+  readonly kernels: Kernels
   readonly clock: Clock
   readonly logger: Logger
   readonly registry: Registry

@@ -1,10 +1,11 @@
-// Takes updates: resumable by offset, spooled straight to the disk, checked there, and acknowledged only once both
-// the bytes and the record that makes them count are durable. One request at a time writes an update; a newer one
+// Takes updates: resumable by offset, checked on their way to the disk, and acknowledged only once both the bytes and the
+// record that makes them count are durable. One request at a time writes an update; a newer one
 // takes over from one that hangs, because a connection that died half-open would else block its own successor.
 import { constants } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkUpdateFile } from '#federation/aggregation/check-update.ts'
+import type { UpdateCheck } from '#federation/aggregation/check-update.ts'
+import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { IdleTimer } from './blob-server.ts'
 import { HubError } from './errors.ts'
@@ -16,6 +17,8 @@ import type { Campaign } from './rounds/campaign.ts'
 import type { Round } from './rounds/round.ts'
 import { listDirectory, makeDirectory, sizeOf, syncDirectory } from './store/files.ts'
 import { Takeover } from './takeover.ts'
+import { receiveBody, type BodyEnd } from './upload-body.ts'
+import { UploadChecks } from './upload-checks.ts'
 import { announcedDigest, readAnnouncement, type Announcement } from './upload-headers.ts'
 
 export interface UploadsContext {
@@ -23,6 +26,13 @@ export interface UploadsContext {
   readonly clock: Clock
   readonly metrics: HubMetrics
   readonly idleMs: number
+  readonly kernels: Kernels
+}
+
+/** The bytes that are durable after a request, and the check that has seen them. */
+interface Spooled {
+  readonly path: string
+  readonly check: UpdateCheck
 }
 
 interface Target {
@@ -34,9 +44,11 @@ interface Target {
 export class Uploads {
   readonly #context: UploadsContext
   readonly #takeover = new Takeover()
+  readonly #checks: UploadChecks
 
   constructor(context: UploadsContext) {
     this.#context = context
+    this.#checks = new UploadChecks(context.kernels)
   }
 
   async serve(exchange: Exchange, identity: ReviewedIdentity, key: UpdateKey): Promise<void> {
@@ -98,27 +110,37 @@ export class Uploads {
       () => exchange.request.destroy(new Error('a newer request has taken over')),
       async () => {
         if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
-        const offset = await this.#spool(exchange, target, announcement)
-        if (offset < announcement.length) return answerPartial(exchange, offset)
-        await this.#accept(target, announcement)
+        const spooled = await this.#spool(exchange, target, announcement)
+        if (spooled.check.size < announcement.length) {
+          this.#checks.keep(spooled.path, spooled.check)
+          return answerPartial(exchange, spooled.check.size)
+        }
+        await this.#accept(target, announcement, spooled)
         return this.#acknowledge(exchange, announcement)
       },
     )
   }
 
-  /** Writes the request's body to the disk; returns the bytes that are durable afterwards. */
-  async #spool({ request }: Exchange, target: Target, announcement: Announcement): Promise<number> {
-    await makeDirectory(target.round.uploadDirectory(target.participant))
+  /** Writes the request's body to the disk; everything is durable afterwards. */
+  async #spool({ request }: Exchange, target: Target, announcement: Announcement): Promise<Spooled> {
+    const directory = target.round.uploadDirectory(target.participant)
+    await makeDirectory(directory)
     await dropOtherPartials(target, announcement.digest)
     const path = target.round.uploadPath(target.participant, announcement.digest)
     const file = await open(path, constants.O_RDWR | constants.O_CREAT)
     try {
       const { size } = await file.stat()
       if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
-      const end = await this.#receive(request, file, announcement)
-      await file.sync()
-      if (size === 0) await syncDirectory(target.round.uploadDirectory(target.participant))
-      return end
+      const check = await this.#checks.take(path, file, size)
+      const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - size)
+      const end = await this.#receive(request, { file, check, room })
+      if (end !== 'whole') {
+        this.#checks.keep(path, check)
+        throw end === 'tooLong' ? tooLarge(room) : interrupted()
+      }
+      await file.datasync()
+      if (size === 0) await syncDirectory(directory)
+      return { path, check }
     } finally {
       await file.close()
     }
@@ -126,40 +148,29 @@ export class Uploads {
 
   async #receive(
     request: Exchange['request'],
-    file: FileHandle,
-    announcement: Announcement,
-  ): Promise<number> {
-    const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - announcement.offset)
+    target: { file: FileHandle; check: UpdateCheck; room: number },
+  ): Promise<BodyEnd> {
     const idle = new IdleTimer(this.#context.idleMs, () =>
       request.destroy(new Error('the upload stood still')),
     )
-    let position = announcement.offset
+    const onBytes = (count: number): void => {
+      idle.touch()
+      this.#context.metrics.bytesReceived.inc(count)
+    }
     try {
-      // Leaving the loop must not destroy the request: the client is still to be told why.
-      const pieces = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
-      for await (const piece of pieces) {
-        idle.touch()
-        if (position - announcement.offset + piece.byteLength > room) throw tooLarge(room)
-        await writeFully(file, piece, position)
-        position += piece.byteLength
-        this.#context.metrics.bytesReceived.inc(piece.byteLength)
-      }
-      return position
-    } catch (error) {
-      if (!request.errored) throw error
-      throw new HubError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
+      return await receiveBody(request, { ...target, onBytes })
     } finally {
       idle.stop()
     }
   }
 
-  /** Checks the whole update as it lies on the disk and makes it count. */
-  async #accept({ campaign, round, participant }: Target, announcement: Announcement): Promise<void> {
-    const path = round.uploadPath(participant, announcement.digest)
-    const verdict = await checkUpdateFile(path, {
-      size: round.attempt.base.size,
-      digest: announcement.digest,
-    })
+  /** Judges the whole update, whose bytes are on the disk, and makes it count. */
+  async #accept(
+    { campaign, round, participant }: Target,
+    announcement: Announcement,
+    { path, check }: Spooled,
+  ): Promise<void> {
+    const verdict = check.verdict({ size: round.attempt.base.size, digest: announcement.digest })
     if (!verdict.ok) {
       await rm(path, { force: true })
       throw refused(verdict.detail)
@@ -231,19 +242,11 @@ async function durableSize(path: string): Promise<number> {
   if (size === undefined) return 0
   const file = await open(path, constants.O_RDWR)
   try {
-    await file.sync()
+    await file.datasync()
   } finally {
     await file.close()
   }
   return size
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  let done = 0
-  while (done < bytes.byteLength) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, position + done)
-    done += bytesWritten
-  }
 }
 
 function closed(round: number): HubError {
@@ -252,6 +255,10 @@ function closed(round: number): HubError {
 
 function refused(detail: string): HubError {
   return new HubError('refused', 'UpdateRefused', detail)
+}
+
+function interrupted(): HubError {
+  return new HubError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
 }
 
 function tooLarge(room: number): HubError {

@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { runHub } from '../hub.ts'
 import type { HubOptions, RunningHub } from '../options.ts'
+import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { testCertificate, type TestCertificate } from '#federation/wire/testing/certificate.ts'
 import { AGENT, memorySource, OPERATOR, reviewTestToken, tinyCompiler, tinyModel } from './fakes.ts'
 
@@ -69,6 +70,7 @@ export function testOptions(given: {
     agentUsername: AGENT,
     modelSource: memorySource(files),
     compiler: tinyCompiler,
+    kernels: loadKernels().kernels,
     clock: { now: () => Date.now() },
     logger: pino({ level: 'silent' }),
     registry,
