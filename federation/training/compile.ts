@@ -25,6 +25,7 @@ import type { ModelParameter } from './parameters.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
 import { severalSteps, type StepRoles } from './several-steps.ts'
+import { type CompileReport, reportOf } from './report.ts'
 import { COMPILED_OPSET, writeModel } from './write.ts'
 
 export interface CompiledModel {
@@ -35,6 +36,7 @@ export interface CompiledModel {
   manifest: TrainingManifest
   /** The model's own parameters: float32 little-endian, in manifest order. */
   initialParameters: Uint8Array
+  report: CompileReport
 }
 
 /** Throws a ModelError that names every operator that cannot be trained. Looks at the graph only, runs nothing. */
@@ -74,6 +76,15 @@ export async function compileTraining(
     evaluation: evaluation.bytes,
     manifest,
     initialParameters: flatParameters(prepared.parameters),
+    report: reportOf({
+      model,
+      prepared,
+      shapes: discovered.shapes,
+      frozen: settings.frozen ?? [],
+      manifest,
+      trainingStep: training,
+      evaluation,
+    }),
   }
 }
 
@@ -98,7 +109,7 @@ async function compileStep(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): Promise<{ bytes: Uint8Array; interface: Interface }> {
+): Promise<{ graph: Graph; bytes: Uint8Array; interface: Interface }> {
   const forward = emitForward(prepared, discovered, 'training')
   const { builder, sampleWeight } = forward
   const { loss, label } = addLoss(prepared, forward, settings)
@@ -127,6 +138,7 @@ async function compileStep(
     batchSize: settings.batchSize,
   })
   return {
+    graph: published.graph,
     bytes: writeModel(published.graph, 'training-step', COMPILED_OPSET),
     interface: {
       ...published.interface,
@@ -220,7 +232,7 @@ function compileEvaluation(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): { bytes: Uint8Array; outputs: SumOutputs } {
+): { graph: Graph; bytes: Uint8Array; outputs: SumOutputs } {
   const forward = emitForward(prepared, discovered, 'evaluation')
   const { builder, sampleWeight } = forward
   const { loss } = addLoss(prepared, forward, settings)
@@ -237,7 +249,7 @@ function compileEvaluation(
   }
   const names = Object.values(outputs).filter((name) => name !== undefined)
   const graph = prune(builder, names.map(scalarOutput))
-  return { bytes: writeModel(graph, 'evaluation', COMPILED_OPSET), outputs }
+  return { graph, bytes: writeModel(graph, 'evaluation', COMPILED_OPSET), outputs }
 }
 
 function scalarOutput(name: string): ValueInfo {

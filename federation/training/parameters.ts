@@ -185,7 +185,7 @@ function frozenNames(model: Model, patterns: readonly string[]): Set<string> {
 }
 
 /** `*` stands for any characters. Linear in the name for each piece: no regular expression from outside. */
-function matchesPattern(name: string, pattern: string): boolean {
+export function matchesPattern(name: string, pattern: string): boolean {
   const pieces = pattern.split('*')
   const [first = '', ...rest] = pieces
   if (rest.length === 0) return name === pattern
