@@ -67,10 +67,34 @@ it('bytes in memory end where they end', async () => {
 
 describe('a transfer configuration', () => {
   it('is float32 unless told', () => {
-    expect(readTransferConfiguration({}).upload.codec).toEqual({ type: 'Float32' })
+    expect(readTransferConfiguration({})).toEqual({
+      upload: { codec: { type: 'Float32' }, errorFeedback: false },
+      download: { type: 'Full' },
+    })
+  })
+
+  it('has defaults for what a codec takes', () => {
+    const { upload, download } = readTransferConfiguration({ upload: { codec: { type: 'Int8' } } })
+    expect(upload).toEqual({ codec: { type: 'Int8', rank: 16 }, errorFeedback: false })
+    expect(download).toEqual({ type: 'Full' })
   })
 
   it.each([
+    {
+      name: 'TopK without error feedback',
+      value: { upload: { codec: { type: 'TopK' } } },
+      said: 'upload.errorFeedback',
+    },
+    {
+      name: 'error feedback on exact values',
+      value: { upload: { errorFeedback: true } },
+      said: 'upload.errorFeedback',
+    },
+    {
+      name: 'a fraction of 0',
+      value: { upload: { codec: { type: 'SparseTernary', fraction: 0 }, errorFeedback: true } },
+      said: 'upload.codec.fraction',
+    },
     { name: 'an unknown codec', value: { upload: { codec: { type: 'Zip' } } }, said: 'upload.codec.type' },
     { name: 'an unknown field', value: { uplaod: {} }, said: 'uplaod' },
     {

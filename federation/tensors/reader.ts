@@ -6,7 +6,10 @@ import { openFile, type ByteSource } from './source.ts'
 export interface UpdateReader {
   /** Float32 values of the update: the difference of all parameters, then the sections that the strategy adds. */
   readonly length: number
-  /** Fills `into` with the values [start, start + into.length). Rejects with EncodingError when the bytes are damaged. */
+  /**
+   * Fills `into` with the values [start, start + into.length). One read at a time.
+   * Rejects with EncodingError when the bytes are damaged.
+   */
   read(start: number, into: Float32Array): Promise<void>
   /** Frees what the reader holds; it is not usable afterwards. */
   close(): Promise<void>
@@ -45,6 +48,50 @@ export function float32Reader(source: ByteSource, length: number): UpdateReader 
   }
 }
 
+/**
+ * A reader of an encoding in blocks. The last decoded block is kept, so slices in ascending order decode each block once.
+ * @param decode fills in the values of block `block`; they are checked here to be finite
+ */
+export function blockReader(
+  source: ByteSource,
+  length: number,
+  blockLength: number,
+  decode: (block: number, into: Float32Array) => Promise<void>,
+): UpdateReader {
+  const buffer = new Float32Array(Math.min(blockLength, length))
+  let decoded = -1
+  const load = async (block: number): Promise<Float32Array> => {
+    const values = buffer.subarray(0, Math.min(blockLength, length - block * blockLength))
+    if (block === decoded) return values
+    decoded = -1
+    await decode(block, values)
+    checkFinite(values, block * blockLength)
+    decoded = block
+    return values
+  }
+  return {
+    length,
+    read: async (start, into) => {
+      checkRange(start, into.length, length)
+      for (let done = 0; done < into.length;) {
+        const block = Math.floor((start + done) / blockLength)
+        const values = await load(block)
+        const from = start + done - block * blockLength
+        const part = values.subarray(from, Math.min(values.length, from + into.length - done))
+        into.set(part, done)
+        done += part.length
+      }
+    },
+    close: async () => source.close(),
+  }
+}
+
+function checkFinite(values: Float32Array, start: number): void {
+  const index = values.findIndex((value) => !Number.isFinite(value))
+  if (index >= 0)
+    throw new EncodingError(`value ${start + index} is ${values[index]}; every value must be finite`)
+}
+
 /** A slice outside of the update is a mistake of the caller, not of the sender. */
 export function checkRange(start: number, count: number, length: number): void {
   if (Number.isSafeInteger(start) && start >= 0 && start + count <= length) return
@@ -54,4 +101,15 @@ export function checkRange(start: number, count: number, length: number): void {
 /** Float32 values are read and written as they lie in memory: every platform of Node.js is little-endian but s390x. */
 function bytesOf(values: Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+}
+
+/** All values at once, for those who need them together anyway; closes the reader. */
+export async function decodeAll(reader: UpdateReader): Promise<Float32Array<ArrayBuffer>> {
+  const values = new Float32Array(reader.length)
+  try {
+    await reader.read(0, values)
+  } finally {
+    await reader.close()
+  }
+  return values
 }
