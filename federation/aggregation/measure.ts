@@ -30,7 +30,7 @@ export async function measure(measurement: Measurement): Promise<Float64Array> {
 async function squaredNorms(measurement: Measurement): Promise<Float64Array> {
   const { sources, updates, trainableCount, kernels, memoryBytes, signal } = measurement
   const norms = new Float64Array(updates)
-  const longest = measuringSlice(1, memoryBytes)
+  const longest = measuringSlice(1, { length: trainableCount, memoryBytes })
   const buffer = new Float32Array(longest)
   for (let index = 0; index < updates; index++) {
     for (const { start, length } of slicesOf(0, trainableCount, longest)) {
@@ -46,7 +46,7 @@ async function squaredNorms(measurement: Measurement): Promise<Float64Array> {
 async function innerProducts(measurement: Measurement): Promise<Float64Array> {
   const { sources, updates, parameterCount, kernels, memoryBytes, signal } = measurement
   const gram = new Float64Array(updates * updates)
-  const longest = measuringSlice(updates, memoryBytes)
+  const longest = measuringSlice(updates, { length: parameterCount, memoryBytes })
   const buffers = Array.from({ length: updates }, () => new Float32Array(longest))
   for (const { start, length } of slicesOf(0, parameterCount, longest)) {
     const values = buffers.map((buffer) => buffer.subarray(0, length))

@@ -71,7 +71,10 @@ export async function mergeUpdates(options: MergeOptions): Promise<void> {
       signal,
     })
     const combinations = strategy.combine({ updates, context: options.context, geometry })
-    const longest = combiningSlice(combinations, strategy.serverState.length, memoryBytes)
+    const longest = combiningSlice(combinations, strategy.serverState.length, {
+      length: parameterCount,
+      memoryBytes,
+    })
     const combiner = new Combiner(sources, kernels, longest, signal)
     await new Merge(options, combinations, combiner, ground).run(longest)
   } finally {

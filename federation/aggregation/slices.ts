@@ -25,25 +25,29 @@ export function updatesInMemory(combination: Combination): number {
   return combination.how === 'WeightedSum' ? UPDATES_PER_PASS : combination.members.length
 }
 
+/** What there is to cut, and what there is to cut it in. */
+export interface Budget {
+  /** Values of the vectors that are cut. */
+  readonly length: number
+  readonly memoryBytes: number
+}
+
 /** Longest slice of the pass that combines: buffers for updates, aggregates, base, new parameters and server state. */
-export function combiningSlice(
-  combinations: Combinations,
-  stateVectors: number,
-  memoryBytes: number,
-): number {
+export function combiningSlice(combinations: Combinations, stateVectors: number, budget: Budget): number {
   const all = [combinations.trainable, combinations.running, ...combinations.sections]
   const updates = Math.max(...all.map(updatesInMemory))
   const aggregates = 1 + combinations.sections.length
-  const perValue = updates * FLOAT32 + aggregates * FLOAT64 + (3 + stateVectors) * FLOAT32
-  return within(Math.floor(memoryBytes / perValue))
+  return within(updates * FLOAT32 + aggregates * FLOAT64 + (3 + stateVectors) * FLOAT32, budget)
 }
 
-/** Longest slice of the pass that takes inner products: a multiple of GRAM_BLOCK. */
-export function measuringSlice(updates: number, memoryBytes: number): number {
-  const affordable = within(Math.floor(memoryBytes / (updates * FLOAT32)))
+/** Longest slice of the pass that takes inner products: a multiple of GRAM_BLOCK, unless one slice takes all. */
+export function measuringSlice(updates: number, budget: Budget): number {
+  const affordable = within(updates * FLOAT32, budget)
+  if (affordable >= budget.length) return affordable
   return Math.max(1, Math.floor(affordable / GRAM_BLOCK)) * GRAM_BLOCK
 }
 
-function within(affordable: number): number {
-  return Math.max(SHORTEST_SLICE, Math.min(LONGEST_SLICE, affordable))
+function within(bytesPerValue: number, { length, memoryBytes }: Budget): number {
+  const affordable = Math.floor(memoryBytes / bytesPerValue)
+  return Math.max(1, Math.min(length, LONGEST_SLICE, Math.max(SHORTEST_SLICE, affordable)))
 }
