@@ -33,19 +33,32 @@ export class Combiner {
     else await this.#sortedValues(combination, { start, length }, into)
   }
 
-  async #weightedSum({ weights, divisor }: WeightedSum, slice: Slice, into: Float64Array): Promise<void> {
-    const members = [...weights.keys()].filter((k) => weights[k] !== 0)
+  async #weightedSum(combination: WeightedSum, slice: Slice, into: Float64Array): Promise<void> {
+    const members = [...combination.weights.keys()].filter((k) => combination.weights[k] !== 0)
+    const weights = Float64Array.from(members, (k) => combination.weights[k] as number)
     into.fill(0)
-    for (let at = 0; at < members.length; at += UPDATES_PER_PASS) {
-      const pass = members.slice(at, at + UPDATES_PER_PASS)
-      const values = await this.#read(pass, slice)
-      this.#kernels.accumulate(
-        into,
-        values,
-        Float64Array.from(pass, (k) => weights[k] as number),
-      )
+    if (!(await this.#addFiles(members, weights, { slice, into }))) {
+      for (let at = 0; at < members.length; at += UPDATES_PER_PASS) {
+        const values = await this.#read(members.slice(at, at + UPDATES_PER_PASS), slice)
+        this.#kernels.accumulate(into, values, weights.subarray(at, at + UPDATES_PER_PASS))
+      }
     }
+    const { divisor } = combination
     for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) / divisor
+  }
+
+  /** Lets the kernels read the files themselves; false when they cannot, or the values are not there as they are. */
+  async #addFiles(
+    members: readonly number[],
+    weights: Float64Array,
+    { slice, into }: { slice: Slice; into: Float64Array },
+  ): Promise<boolean> {
+    const files = this.#kernels.accumulateFiles && (await this.#sources.files(members))
+    if (!files) return false
+    this.#signal?.throwIfAborted()
+    const offset = files.offset + slice.start * Float32Array.BYTES_PER_ELEMENT
+    await this.#kernels.accumulateFiles?.(into, files.descriptors, weights, offset)
+    return true
   }
 
   async #sortedValues(combination: Sorted, slice: Slice, into: Float64Array): Promise<void> {

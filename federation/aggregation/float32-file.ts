@@ -13,6 +13,7 @@ export function float32File(path: string): OpenReader {
       length: size / BYTES_PER_VALUE,
       read: async (start, into) => readFully(file, bytesOf(into), start * BYTES_PER_VALUE),
       close: async () => file.close(),
+      file: { descriptor: file.fd, offset: 0 },
     }
   }
 }

@@ -4,7 +4,7 @@
 // names); working memory and open readers are bounded whatever the number of updates; every read is awaited, so other work
 // of the process goes on between slices; nothing that is not a finite number is handed on.
 import { Combiner } from './combine.ts'
-import type { Kernels } from './kernels.ts'
+import { GRAM_LANES, type Kernels } from './kernels.ts'
 import { measure } from './measure.ts'
 import { addAggregate } from './mean.ts'
 import { Sources, type OpenReader, type Source } from './reader.ts'
@@ -181,13 +181,22 @@ class Merge {
     values: Float32Array,
     { start, what }: { start: number; what: string },
   ): Promise<void> {
-    const wrong = values.findIndex((value) => !Number.isFinite(value))
-    if (wrong >= 0) {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    const { kernels = referenceKernels } = this.#options
+    if (!areFinite(kernels, bytes)) {
+      const wrong = values.findIndex((value) => !Number.isFinite(value))
       const found = `value ${start + wrong} of ${what} became ${values[wrong]}`
       throw new RangeError(`${found}; ${this.#options.strategy.type} diverged, or an update was too large`)
     }
-    await sink(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    await sink(bytes)
   }
+}
+
+/** Whether all float32 values are finite: squares of finite ones, and their sums, are finite in float64. */
+function areFinite(kernels: Kernels, bytes: Uint8Array): boolean {
+  const lanes = new Float64Array(GRAM_LANES)
+  kernels.addSquares(lanes, bytes, 0)
+  return lanes.every(Number.isFinite)
 }
 
 /** The buffers of a slice, made once. */

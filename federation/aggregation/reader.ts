@@ -7,6 +7,15 @@ export interface UpdateReader {
   /** Fills `into` with the values from `start` on. */
   read(start: number, into: Float32Array): Promise<void>
   close(): Promise<void>
+  /** Where the values lie as they are, little-endian, when they do: kernels may read them there themselves. */
+  readonly file?: ValuesInFile
+}
+
+export interface ValuesInFile {
+  /** File descriptor, valid until the reader is closed. */
+  readonly descriptor: number
+  /** Byte of the first value. */
+  readonly offset: number
 }
 
 export type OpenReader = () => Promise<UpdateReader>
@@ -37,7 +46,7 @@ export interface Source {
 }
 
 /** Beyond this many sources, each is opened anew for each slice. */
-const MOST_KEPT_OPEN = 64
+const MOST_KEPT_OPEN = 256
 
 /** Reads slices of many sources with a bounded number of open readers. */
 export class Sources {
@@ -50,16 +59,40 @@ export class Sources {
 
   /** Fills `into` from source `index`. Rejects when the source has not the expected length. */
   async read(index: number, start: number, into: Float32Array): Promise<void> {
-    const source = this.#sources[index]
-    if (!source) throw new RangeError(`source ${index} is not one of ${this.#sources.length}`)
-    const reader = this.#open.get(index) ?? (await opened(source))
-    const keep = this.#sources.length <= MOST_KEPT_OPEN
-    if (keep) this.#open.set(index, reader)
+    const reader = await this.#reader(index)
     try {
       await reader.read(start, into)
     } finally {
-      if (!keep) await reader.close()
+      if (!this.#keeps()) await reader.close()
     }
+  }
+
+  /** The files of these sources, when all of them have their values in one at the same place and may stay open. */
+  async files(indices: readonly number[]): Promise<{ descriptors: Int32Array; offset: number } | undefined> {
+    if (!this.#keeps()) return undefined
+    const descriptors = new Int32Array(indices.length)
+    let offset: number | undefined
+    for (const [turn, index] of indices.entries()) {
+      const { file } = await this.#reader(index)
+      offset ??= file?.offset
+      if (!file || file.offset !== offset) return undefined
+      descriptors[turn] = file.descriptor
+    }
+    return offset === undefined ? undefined : { descriptors, offset }
+  }
+
+  async #reader(index: number): Promise<UpdateReader> {
+    const kept = this.#open.get(index)
+    if (kept) return kept
+    const source = this.#sources[index]
+    if (!source) throw new RangeError(`source ${index} is not one of ${this.#sources.length}`)
+    const reader = await opened(source)
+    if (this.#keeps()) this.#open.set(index, reader)
+    return reader
+  }
+
+  #keeps(): boolean {
+    return this.#sources.length <= MOST_KEPT_OPEN
   }
 
   async close(): Promise<void> {

@@ -106,7 +106,10 @@ class Hub {
       this.#models.latestVersion(uid)
     this.#campaigns = new Campaigns(
       directory,
-      { blobs: this.#blobs, compiler, clock, logger, metrics: this.#metrics, latestVersion, sweep },
+      {
+        ...{ blobs: this.#blobs, compiler, kernels: options.kernels, clock, logger },
+        ...{ metrics: this.#metrics, latestVersion, sweep },
+      },
       (campaign) => this.#changes.notify(changeOfCampaign(campaign)),
     )
   }

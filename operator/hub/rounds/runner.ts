@@ -1,6 +1,7 @@
 // Drives one campaign: compiles its graphs, opens the planned round, and carries out what decideRound says. Each pass
 // looks at the durable facts anew, so it does not matter where an earlier pass, or process, stopped.
 import type { Logger } from 'pino'
+import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../compiler.ts'
 import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
@@ -16,6 +17,7 @@ import { Round } from './round.ts'
 export interface RunnerContext {
   readonly blobs: BlobStore
   readonly compiler: ModelCompiler
+  readonly kernels: Kernels
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: HubMetrics
@@ -215,13 +217,14 @@ export class CampaignRunner {
   }
 
   async #merge(round: Round): Promise<void> {
-    const { blobs, metrics, clock } = this.#context
+    const { blobs, kernels, metrics, clock } = this.#context
     const { plan, signal } = this.#campaign
     const stopTimer = metrics.mergeSeconds.startTimer()
     await blobs.hold(async () => {
       const parameters = await mergeRound(round, {
         strategy: plan.training.aggregationStrategy,
         blobs,
+        kernels,
         signal,
       })
       await this.#campaign.locked(() => this.#recordResult(round, parameters, clock.now()))
