@@ -83,7 +83,7 @@ verify-%: deps
 	node e2e/suites/verify.ts $*
 
 ##@ Build it
-build: deps ## Bundle the operator and the edge agent into dist/
+build: deps ## Bundle the operator, the edge agent and the tributary tool into dist/
 	node e2e/images/bundle.ts
 
 images: deps ## Build both container images for this machine's cluster

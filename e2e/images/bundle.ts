@@ -1,5 +1,6 @@
-// Each side of Tributary as one file that Node.js runs: everything but the native ONNX Runtime is inside. Run by itself
-// it writes both bundles into dist/.
+// Each side of Tributary, and its command-line tool, as one file that Node.js runs: everything but the native ONNX
+// Runtime is inside. Run by itself it writes all bundles into dist/.
+import { chmod } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
 import { checkoutFolder } from '#e2e/cluster/paths.ts'
@@ -39,4 +40,11 @@ export async function bundleImages(): Promise<void> {
   )
 }
 
-if (import.meta.main) await bundleImages()
+async function bundleTool(): Promise<void> {
+  const entry = path.join(checkoutFolder, 'federation', 'cli', 'main.ts')
+  const output = path.join(checkoutFolder, 'dist', 'tributary', 'main.mjs')
+  await bundle(entry, output)
+  await chmod(output, 0o755)
+}
+
+if (import.meta.main) await Promise.all([bundleImages(), bundleTool()])

@@ -49,6 +49,16 @@ export function findProblems(model: Model, frozen: readonly string[] = []): stri
   }
 }
 
+/** What would learn or is running state; nothing where that cannot be told. */
+export function parametersOf(model: Model, frozen: readonly string[] = []): ModelParameter[] {
+  try {
+    return analyse(model, frozen).parameters
+  } catch (error) {
+    if (error instanceof ModelError) return []
+    throw error
+  }
+}
+
 interface Analysis {
   /** Indices of the nodes that the outputs depend on. */
   live: Set<number>
