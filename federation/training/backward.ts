@@ -7,15 +7,15 @@ import type { GraphBuilder } from './builder.ts'
 import type { Forward } from './emit.ts'
 import type { Backward, InputGradients } from './operators/operator.ts'
 
-/** Gradients of `parameters`, given the gradient `dy` of the value `output`. */
+/** Gradients of `parameters`, given those of some outputs (`seeds`); a parameter that none reaches is left out. */
 export function emitBackward(
   { builder, steps, types }: Pick<Forward, 'builder' | 'steps' | 'types'>,
-  seed: { output: string; dy: string },
+  seeds: ReadonlyMap<string, string>,
   parameters: readonly string[],
 ): Map<string, string> {
   const needed = dependents({ steps, types }, parameters)
   const partial = new Partials(builder)
-  partial.add(seed.output, seed.dy)
+  for (const [output, dy] of seeds) partial.add(output, dy)
   for (const { node, backward } of steps.toReversed()) {
     if (!node.inputs.some((name) => needed.has(name))) continue
     const gradients = gradientsOf(

@@ -116,10 +116,10 @@ async function gradientsOf(op: string, operands: [Operand, Operand], dy: number[
     ['y', [...y]],
   ])
   const types = new Map([...shapes.keys()].map((name) => [name, 'float32' as const]))
-  const prepared = { model, input: x(1), output: 'y', parameters, nodes, constants: new Set<string>() }
+  const prepared = { model, inputs: [x(1)], output: 'y', parameters, nodes, constants: new Set<string>() }
   const forward = emitForward(prepared, { shapes, types, constants: new Map() }, 'training')
   const seed = forward.builder.input('dy', y)
-  const gradients = emitBackward(forward, { output: 'y', dy: seed }, ['a', 'b'])
+  const gradients = emitBackward(forward, new Map([['y', seed]]), ['a', 'b'])
   // Identity: a gradient may be dy itself, and an output may not be an input.
   const outputs = ['a', 'b'].map((name) => forward.builder.add('Identity', [gradients.get(name) ?? '']))
   const typed = outputs.map((name, index) => ({

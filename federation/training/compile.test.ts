@@ -191,6 +191,30 @@ describe('what learns', () => {
     )
   })
 
+  it('follows values through operators that only move them', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('Unsqueeze', ['token', 'first'], 't'),
+        node('Expand', ['t', 'batch'], 'tokens'),
+        node('Concat', ['tokens', 'x'], 'all', { axis: int(1) }),
+        node('MatMul', ['all', 'w'], 'h'),
+        node('Unsqueeze', ['bound', 'first'], 'low'),
+        node('Max', ['h', 'low'], 'm'),
+        node('Where', ['mask', 'm', 'fill'], 'y'),
+      ],
+      initializers: {
+        token: weight(2),
+        first: int64Tensor([0]),
+        batch: int64Tensor([4, 2]),
+        w: weight(5, 2),
+        bound: weight(2),
+        mask: { type: 'bool', shape: [1, 2], data: Uint8Array.of(0, 1) },
+        fill: weight(1, 2),
+      },
+    }
+    expect(await parametersOf(parts)).toEqual({ token: true, w: true })
+  })
+
   it('keeps together a weight that is used twice', async () => {
     const parts: ModelParts = {
       nodes: [node('MatMul', ['x', 'w'], 'h'), node('MatMul', ['h', 'w'], 'y')],
@@ -204,29 +228,29 @@ describe('a model that cannot be trained is refused', () => {
   it('by the names of all operators without a gradient, with those that have one', () => {
     const model = readModel(
       modelBytes({
-        nodes: [node('MatMul', ['x', 'w'], 'h'), node('Erf', ['h'], 'e'), node('TopK', ['e', 'k'], 'y')],
-        initializers: { w: weight(3, 3), k: int64Tensor([1]) },
+        nodes: [node('MatMul', ['x', 'w'], 'h'), node('Det', ['h'], 'e'), node('NonZero', ['e'], 'y')],
+        initializers: { w: weight(3, 3) },
       }),
     )
     expect(() => assertTrainable(model)).toThrow(ModelError)
     expect(() => assertTrainable(model)).toThrow(
-      `operators without a gradient: "Erf", "TopK"; supported are ${SUPPORTED_OPERATORS.join(', ')}`,
+      `operators without a gradient: "Det", "NonZero"; supported are ${SUPPORTED_OPERATORS.join(', ')}`,
     )
   })
 
   it('by everything that is in the way, at once', () => {
     const parts: ModelParts = {
       inputs: [
-        { ...x('batch', 'length'), type: 'int64' },
+        { ...x('batch', 'length'), type: 'float64' },
         { ...x(3), name: 'second' },
       ],
-      nodes: [node('TopK', ['x'], 'h'), node('Add', ['h', 'second'], 'y')],
+      nodes: [node('NonZero', ['x'], 'h'), node('Add', ['h', 'second'], 'y')],
     }
     expect(findProblems(readModel(modelBytes(parts)))).toEqual([
-      'the model has 2 inputs ("x", "second"); supported is one',
-      'input "x" is int64; supported is float32',
+      'input "x" is float64; supported are float32, int64, int32, bool',
       expect.stringMatching(/^input "x": dimension 1 is "length"; it must be a fixed size/),
-      expect.stringMatching(/^operators without a gradient: "TopK"/),
+      'inputs "x" and "second" have first dimensions of "batch" and 3; both must be the batch',
+      expect.stringMatching(/^operators without a gradient: "NonZero"/),
       expect.stringMatching(/^the model has no parameter to train/),
     ])
     expect(findProblems(readModel(modelBytes(MLP)))).toEqual([])
@@ -280,23 +304,38 @@ describe('a model that cannot be trained is refused', () => {
       want: /no parameter to train/,
     },
     {
-      name: 'with two inputs',
-      parts: { ...MLP, inputs: [x('batch', 3), { ...x('batch', 3), name: 'x2' }] },
-      want: /2 inputs \("x", "x2"\); supported is one/,
+      name: 'without inputs',
+      parts: { nodes: [node('MatMul', ['w', 'w'], 'y')], inputs: [], initializers: { w: weight(3, 3) } },
+      want: /the model has no input/,
+    },
+    {
+      name: 'with two inputs of which one has no batch',
+      parts: { ...MLP, inputs: [x('batch', 3), { ...x(5, 3), name: 'x2' }] },
+      want: /inputs "x" and "x2" have first dimensions of "batch" and 5; both must be the batch/,
     },
     {
       name: 'with a dynamic dimension that is not the batch',
       parts: { ...MLP, inputs: [x('batch', 'length')] },
       want: /dimension 1 is "length"; it must be a fixed size/,
     },
-    {
-      name: 'with an input of integers',
-      parts: { ...MLP, inputs: [{ ...x('batch', 3), type: 'int64' }] },
-      want: /input "x" is int64; supported is float32/,
-    },
   ]
   it.each(refused)('$name', ({ parts, want }) => {
     expect(() => assertTrainable(readModel(modelBytes(parts)))).toThrow(want)
+  })
+
+  it('with a parameter that only decides positions', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('MatMul', ['x', 'w'], 'h'),
+        node('MatMul', ['x', 'v'], 'k'),
+        node('ArgMax', ['k'], 'i', { axis: int(1) }),
+        node('Cast', ['i'], 'n', { to: int(1) }),
+        node('Add', ['h', 'n'], 'y'),
+      ],
+      initializers: { w: weight(3, 2), v: weight(3, 2) },
+    }
+    await expect(compiled(parts)).rejects.toThrow(/no gradient reaches "v"/)
+    expect(await parametersOf(parts, { frozen: ['v'] })).toEqual({ w: true })
   })
 
   it('when its shapes do not fit together', async () => {

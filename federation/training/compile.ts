@@ -13,7 +13,8 @@ import {
 import { stepMicroseconds, stepsPerCall } from './cost.ts'
 import { discover, type Discovered } from './discover.ts'
 import { emitForward, type Forward } from './emit.ts'
-import type { Graph, ValueInfo } from './graph.ts'
+import { ModelError } from './errors.ts'
+import { type Graph, quoted, type ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
 import { inferShapes } from './infer.ts'
 import { emitLoss, labelFor, type LossGraph, metricsFor, type SampleMetric } from './losses.ts'
@@ -123,7 +124,7 @@ async function compileStep(
     scalarOutput(total),
     ...[...parameters, ...update.state].map(({ output, shape }) => floatOutput(output, shape)),
   ]
-  const { input } = prepared
+  const { input } = forward
   const { corrections, learningRate } = update
   const published = await publish(prune(builder, outputs), settings, {
     samples: [input.name, label.name],
@@ -142,7 +143,7 @@ async function compileStep(
     bytes: writeModel(published.graph, 'training-step', COMPILED_OPSET),
     interface: {
       ...published.interface,
-      input: { name: input.name, shape: [...builder.shape(input.name)], type: 'float32' },
+      input,
       label,
       sampleWeight,
       learningRate,
@@ -191,10 +192,14 @@ function addUpdate(
 ): Update & Pick<Interface, 'constants'> {
   const trainable = parameters.filter((parameter) => parameter.trainable)
   const names = trainable.map(({ name }) => name)
-  const gradients = emitBackward(forward, { output, dy }, names)
+  const gradients = emitBackward(forward, new Map([[output, dy]]), names)
   const learning = trainable.map(({ name, value }) => {
     const gradient = gradients.get(name)
-    if (gradient === undefined) throw new Error(`unreachable: no gradient reaches ${name}`)
+    if (gradient === undefined) {
+      throw new ModelError(
+        `no gradient reaches ${quoted(name)}: what it is used for is not differentiable; freeze it, or leave it out`,
+      )
+    }
     return { name, shape: value.shape, gradient }
   })
   const { builder } = forward

@@ -7,8 +7,9 @@ import * as ort from 'onnxruntime-node'
 
 import type { Shape } from './builder.ts'
 import { ModelError } from './errors.ts'
-import { type ElementType, quoted, type TensorData, type TensorValue } from './graph.ts'
+import { type ElementType, quoted, type TensorData, type TensorValue, type ValueInfo } from './graph.ts'
 import { withoutFixedBatch } from './fixed-batch.ts'
+import { zerosOf } from './inputs.ts'
 import { elementCount } from './manifest.ts'
 import type { Model } from './model.ts'
 import type { Prepared } from './prepare.ts'
@@ -25,40 +26,49 @@ export interface Discovered {
 const ELEMENT_LIMIT = 2 ** 28
 
 export async function discover(prepared: Prepared, batchSize: number): Promise<Discovered> {
-  const fixed = prepared.input.shape[0]
+  const fixed = prepared.inputs[0]?.shape[0]
   if (typeof fixed !== 'number' || fixed === batchSize) return discoverAt(prepared, prepared.model, batchSize)
   const asGiven = await discoverAt(prepared, prepared.model, fixed)
   return discoverAt(prepared, withoutFixedBatch(prepared.model, asGiven.shapes, fixed), batchSize)
 }
 
 async function discoverAt(prepared: Prepared, model: Model, batchSize: number): Promise<Discovered> {
-  const { input, parameters } = prepared
-  const shape = [batchSize, ...input.shape.slice(1).map(Number)]
-  const folded = [...prepared.constants].filter((name) => !model.initializers.has(name))
-  const wanted = { shapes: observable(prepared), values: folded }
-  const run = await runOnZeros(model, { name: input.name, shape }, wanted)
-  const constants = new Map([...model.initializers].filter(([name]) => prepared.constants.has(name)))
-  for (const name of folded) constants.set(name, plainTensor(name, run.values.get(name)))
-  const shapes = new Map<string, Shape>([...run.shapes, [input.name, shape]])
-  const types = new Map<string, ElementType>([...run.types, [input.name, input.type]])
-  const given = [...parameters.map(({ name, value }) => [name, value] as const), ...constants]
-  for (const [name, value] of given) {
-    shapes.set(name, value.shape)
-    types.set(name, value.type)
-  }
-  const made = shapes.get(prepared.output)?.[0]
+  const discovered = await observe(prepared, model, batchSize)
+  const made = discovered.shapes.get(prepared.output)?.[0]
   if (made !== batchSize) {
     throw new ModelError(
       `graph output ${quoted(prepared.output)} has a first dimension of ${made} for a batch of ${batchSize}; ` +
         'it must be the batch: export the model with a dynamic batch dimension',
     )
   }
+  return discovered
+}
+
+/** What a run of `model`, the prepared one at a batch size, shows; without a check of the output's batch. */
+export async function observe(prepared: Prepared, model: Model, batchSize: number): Promise<Discovered> {
+  const { parameters } = prepared
+  const inputs = prepared.inputs.map(({ name, type, shape }) => {
+    return { name, type, shape: [batchSize, ...shape.slice(1).map(Number)] }
+  })
+  const folded = [...prepared.constants].filter((name) => !model.initializers.has(name))
+  const wanted = { shapes: observable(prepared), values: folded }
+  const run = await runOnZeros(model, inputs, wanted)
+  const constants = new Map([...model.initializers].filter(([name]) => prepared.constants.has(name)))
+  for (const name of folded) constants.set(name, plainTensor(name, run.values.get(name)))
+  const shapes = new Map(run.shapes)
+  const types = new Map(run.types)
+  const constant = [...constants].map(([name, { type, shape }]) => ({ name, type, shape }))
+  const learning = parameters.map(({ name, value: { type, shape } }) => ({ name, type, shape }))
+  for (const { name, type, shape } of [...inputs, ...learning, ...constant]) {
+    shapes.set(name, shape)
+    types.set(name, type)
+  }
   return { shapes, types, constants }
 }
 
 /** The values that vary: every node's first output, and of the further ones those that are used. */
-function observable({ nodes, output }: Prepared): string[] {
-  const used = new Set([output, ...nodes.flatMap(({ inputs }) => inputs)])
+function observable({ model, nodes }: Prepared): string[] {
+  const used = new Set([...model.outputs.map(({ name }) => name), ...nodes.flatMap(({ inputs }) => inputs)])
   return nodes
     .flatMap(({ outputs }) => outputs.filter((name, index) => index === 0 || used.has(name)))
     .filter((name) => name !== '')
@@ -70,20 +80,21 @@ interface Run {
   values: Map<string, ort.Tensor>
 }
 
+type SizedInput = ValueInfo & { shape: number[] }
+
 interface Wanted {
   shapes: readonly string[]
   values: readonly string[]
 }
 
-async function runOnZeros(model: Model, x: { name: string; shape: number[] }, wanted: Wanted): Promise<Run> {
+async function runOnZeros(model: Model, inputs: readonly SizedInput[], wanted: Wanted): Promise<Run> {
   const outputs = [...new Set([...wanted.shapes, ...wanted.values])]
-  const inputs = [{ ...x, type: 'float32' as const }]
   const graph = { inputs, outputs: outputs.map((name) => ({ name })), ...pick(model) }
   const session = await load(writeModel(graph, 'discovery', model.opset))
   try {
     const inferred = inferredShapes(session)
     const fetches = outputs.filter((name) => !inferred.has(name) || wanted.values.includes(name))
-    const feeds = { [x.name]: new ort.Tensor('float32', new Float32Array(elementCount(x.shape)), x.shape) }
+    const feeds = Object.fromEntries(inputs.map((input) => [input.name, zeros(input)]))
     const values = fetches.length > 0 ? await execute(session, feeds, fetches) : new Map<string, ort.Tensor>()
     for (const [name, { dims }] of values) checkShape(name, dims)
     const observed = [...values].map(([name, { dims }]) => [name, dims] as const)
@@ -95,6 +106,10 @@ async function runOnZeros(model: Model, x: { name: string; shape: number[] }, wa
   } finally {
     await session.release()
   }
+}
+
+function zeros({ type, shape }: SizedInput): ort.Tensor {
+  return new ort.Tensor(type, zerosOf(type, elementCount(shape)), shape)
 }
 
 function pick({ initializers, nodes }: Model): Pick<Model, 'initializers' | 'nodes'> {
@@ -134,9 +149,10 @@ function elementTypes(session: ort.InferenceSession, names: readonly string[]): 
   for (const { name, isTensor, ...output } of session.outputMetadata) {
     if (!wanted.has(name)) continue
     const type = isTensor && 'type' in output ? output.type : 'no tensor'
-    if (!isElementType(type)) {
+    if (!isElementType(type) || type === 'float64') {
       throw new ModelError(
-        `value ${quoted(name)} has element type ${type}; supported are ${ELEMENT_TYPES.join(', ')}`,
+        `value ${quoted(name)} has element type ${type}; supported where values depend on the input or on ` +
+          'parameters are float32, int64, int32 and bool',
       )
     }
     types.set(name, type)
@@ -174,8 +190,8 @@ function plainTensor(name: string, tensor: ort.Tensor | undefined): TensorValue 
   )
 }
 
-const TENSOR_ARRAYS = [Float32Array, BigInt64Array, Int32Array, Uint8Array]
-const ELEMENT_TYPES: readonly ElementType[] = ['float32', 'int64', 'int32', 'bool']
+const TENSOR_ARRAYS = [Float32Array, Float64Array, BigInt64Array, Int32Array, Uint8Array]
+const ELEMENT_TYPES: readonly ElementType[] = ['float32', 'float64', 'int64', 'int32', 'bool']
 
 function isElementType(type: string): type is ElementType {
   return ELEMENT_TYPES.some((known) => known === type)

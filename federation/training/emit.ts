@@ -5,6 +5,8 @@
 import { GraphBuilder, type Shape } from './builder.ts'
 import type { Discovered } from './discover.ts'
 import type { ElementType, Node } from './graph.ts'
+import { emitInputs } from './inputs.ts'
+import type { TrainingManifest } from './manifest.ts'
 import { OPERATORS } from './operators/index.ts'
 import type { Backward, Emitter } from './operators/operator.ts'
 import { namesOf } from './parameters.ts'
@@ -14,6 +16,8 @@ export interface Forward {
   builder: GraphBuilder
   mode: Emitter['mode']
   batchSize: number
+  /** The graph input that takes samples. */
+  input: TrainingManifest['input']
   /** The graph input [batch] of sample weights. */
   sampleWeight: string
   steps: { node: Node; backward: Backward }[]
@@ -25,12 +29,11 @@ export interface Forward {
 }
 
 export function emitForward(prepared: Prepared, discovered: Discovered, mode: Emitter['mode']): Forward {
-  const { model, input, parameters } = prepared
+  const { model, inputs, nodes, parameters } = prepared
   const builder = new GraphBuilder([...namesOf(model), ...parameters.map(({ name }) => name)])
   for (const [name, shape] of discovered.shapes) builder.setShape(name, shape)
-  const shape = [...builder.shape(input.name)]
-  const batchSize = shape[0] ?? 1
-  builder.declareInput({ name: input.name, type: 'float32', shape })
+  const input = emitInputs(builder, inputs, nodes)
+  const batchSize = input.shape[0] ?? 1
   const sampleWeight = builder.input('sample_weight', [batchSize])
   for (const { name, value } of parameters) {
     builder.declareInput({ name, type: 'float32', shape: [...value.shape] })
@@ -41,6 +44,7 @@ export function emitForward(prepared: Prepared, discovered: Discovered, mode: Em
     builder,
     mode,
     batchSize,
+    input,
     sampleWeight,
     steps: [],
     types: discovered.types,
@@ -48,7 +52,7 @@ export function emitForward(prepared: Prepared, discovered: Discovered, mode: Em
     uniforms: [],
   }
   const emitter = emitterFor(prepared, discovered, forward)
-  for (const node of prepared.nodes) {
+  for (const node of nodes) {
     const operator = OPERATORS.get(node.op)
     if (!operator) throw new Error(`unreachable: ${node.op} was refused before`)
     forward.steps.push({ node, backward: operator.emit(node, emitter) })

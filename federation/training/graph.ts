@@ -2,9 +2,10 @@
  * A graph as plain values: what the reader makes of a file, what the compiler works on, and what is written
  * back. Names are unique and nodes are in an order in which they can run.
  */
-export type ElementType = 'float32' | 'int32' | 'int64' | 'bool'
+/** float64 only occurs in constants that are computed when a graph is compiled. */
+export type ElementType = 'float32' | 'float64' | 'int32' | 'int64' | 'bool'
 
-export type TensorData = Float32Array | Int32Array | BigInt64Array | Uint8Array
+export type TensorData = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array
 
 export interface TensorValue {
   type: ElementType

@@ -63,6 +63,27 @@ export const Label = z.strictObject({
 })
 export type Label = z.infer<typeof Label>
 
+/**
+ * The graphs' input for samples; batch first, with the training batch size. The evaluation graph's differs only
+ * there; the training graph's has all samples instead, and so has its label. A model with several inputs gets them from one row of numbers, one after another.
+ */
+const Input = z.strictObject({
+  name,
+  shape,
+  type: z.literal('float32'),
+  /** Elements [first, first + count) of a sample are whole numbers from minimum to maximum, such as tokens. */
+  integers: z
+    .array(
+      z.strictObject({
+        first: z.int().min(0),
+        count: z.int().min(1),
+        minimum: z.int(),
+        maximum: z.int(),
+      }),
+    )
+    .optional(),
+})
+
 export const Metric = z.enum(['loss', 'accuracy', 'meanAbsoluteError', 'meanSquaredError'])
 export type Metric = z.infer<typeof Metric>
 
@@ -76,11 +97,7 @@ export const TrainingManifest = z.strictObject({
   /** Steps that one run of the training graph takes at most; 1: exactly one, without a loop. */
   stepsPerCall: z.int().min(1),
   evaluationBatchSize: z.int().min(1),
-  /**
-   * The model's input; batch first, with the training batch size. The evaluation graph's differs only there; the
-   * training graph's has all samples instead, and so has its label.
-   */
-  input: z.strictObject({ name, shape, type: z.literal('float32') }),
+  input: Input,
   label: Label,
   /** Training graph's input [stepsPerCall, batch], int32: the samples of each step's batch. */
   rows: name,

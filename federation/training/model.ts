@@ -34,7 +34,7 @@ export const DEFAULT_LIMITS: ModelLimits = {
   tokens: 2 * 2 ** 20,
 }
 
-export const OPSETS = { lowest: 13, highest: 21 }
+export const OPSETS = { lowest: 13, highest: 24 }
 const IR_VERSIONS = { lowest: 3, highest: 13 }
 
 export interface Model extends Graph {

@@ -1,17 +1,12 @@
 /*
- * Decides what learns. The rule, by how a float32 initializer is used:
- *   weight    in MatMul, Gemm, Conv, ConvTranspose, as W, R and B of LSTM, GRU and RNN, as a normalisation's scale
- *             and bias, and in the other trainable operators unless it is a single number without dimensions
- *   state     BatchNormalization's running mean and variance
- *   constant  everything else, and what the configuration freezes
- * Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
+ * Decides what learns: float32 initializers that are used as weights (roles.ts), except those that the configuration
+ * freezes. Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
  * or all 1 and used more than once is separated again, each use getting its own.
  */
 import { ModelError } from './errors.ts'
 import { type Node, quoted, type TensorValue } from './graph.ts'
 import type { Model } from './model.ts'
-
-export type Role = 'weight' | 'state' | 'constant'
+import { type Role, Roles } from './roles.ts'
 
 export interface Use {
   /** Index in the model's nodes. */
@@ -28,38 +23,6 @@ export interface ModelParameter {
   uses?: Use[]
 }
 
-const ALWAYS_WEIGHT: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'Conv', 'ConvTranspose'])
-/** Operators of which only these inputs can be weights. */
-const WEIGHT_INPUTS: ReadonlyMap<string, readonly number[]> = new Map([
-  ['InstanceNormalization', [1, 2]],
-  ['GroupNormalization', [1, 2]],
-  ['LSTM', [1, 2, 3]],
-  ['GRU', [1, 2, 3]],
-  ['RNN', [1, 2, 3]],
-])
-const WEIGHT_UNLESS_SCALAR: ReadonlySet<string> = new Set([
-  'Add',
-  'Sub',
-  'Mul',
-  'Div',
-  'Concat',
-  'Reshape',
-  'Flatten',
-  'Squeeze',
-  'Unsqueeze',
-  'Transpose',
-])
-
-/** What a node's input is, were it an initializer of this shape. */
-export function roleOf(node: Node, index: number, shape: readonly number[]): Role {
-  if (ALWAYS_WEIGHT.has(node.op)) return 'weight'
-  if (WEIGHT_UNLESS_SCALAR.has(node.op)) return shape.length > 0 ? 'weight' : 'constant'
-  const positions = WEIGHT_INPUTS.get(node.op)
-  if (positions) return positions.includes(index) ? 'weight' : 'constant'
-  if (node.op !== 'BatchNormalization') return 'constant'
-  return index >= 3 ? 'state' : 'weight'
-}
-
 export function findParameters(
   model: Model,
   live: ReadonlySet<number>,
@@ -67,11 +30,15 @@ export function findParameters(
 ): ModelParameter[] {
   const isFrozen = frozenNames(model, frozen)
   const uses = usesOf(model, live)
+  const roles = new Roles(model)
   const taken = new Set(namesOf(model))
   const parameters: ModelParameter[] = []
   for (const [initializer, value] of model.initializers) {
     if (value.type !== 'float32' || isFrozen.has(initializer)) continue
-    const found = (uses.get(initializer) ?? []).map((use) => ({ ...use, role: roleAt(model, use, value) }))
+    const found = (uses.get(initializer) ?? []).map((use) => ({
+      ...use,
+      role: roleAt(model, use, { roles, value }),
+    }))
     parameters.push(...parametersOf({ initializer, value, uses: found, taken }))
   }
   return [
@@ -120,13 +87,13 @@ function usesOf(model: Model, live: ReadonlySet<number>): Map<string, Use[]> {
  * only reads those does not vary.
  */
 export function dataInputs({ op, inputs }: Node): readonly string[] {
-  if (op === 'Shape' || op === 'Size') return []
+  if (op === 'Shape' || op === 'Size' || op === 'EyeLike') return []
   return op === 'CastLike' ? inputs.slice(0, 1) : inputs
 }
 
-function roleAt(model: Model, use: Use, value: TensorValue): Role {
+function roleAt(model: Model, use: Use, { roles, value }: { roles: Roles; value: TensorValue }): Role {
   const node = model.nodes[use.node]
-  return node ? roleOf(node, use.input, value.shape) : 'constant'
+  return node ? roles.of(node, use.input, value.shape) : 'constant'
 }
 
 interface Found {

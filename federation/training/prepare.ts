@@ -4,14 +4,17 @@
  */
 import { ModelError } from './errors.ts'
 import { describeNode, type Node, quoted, type ValueInfo } from './graph.ts'
+import { inputProblems } from './inputs.ts'
 import type { Model } from './model.ts'
 import { FOLDABLE_OPERATORS, OPERATORS, SUPPORTED_OPERATORS } from './operators/index.ts'
 import { aliasesOf, dataInputs, findParameters, type ModelParameter } from './parameters.ts'
+import { upgraded } from './upgrade.ts'
 
 export interface Prepared {
   /** The user's model without the nodes that its output does not depend on. */
   model: Model
-  input: ValueInfo
+  /** All with the batch first; at least one. */
+  inputs: readonly ValueInfo[]
   output: string
   parameters: ModelParameter[]
   /** Nodes to compile, inputs renamed to parameters where these were separated. */
@@ -21,11 +24,11 @@ export interface Prepared {
 }
 
 /** Throws a ModelError that names everything in the way. */
-export function prepare(model: Model, frozen: readonly string[] = []): Prepared {
-  const problems = findProblems(model, frozen)
-  const [input] = model.inputs
+export function prepare(given: Model, frozen: readonly string[] = []): Prepared {
+  const problems = findProblems(given, frozen)
+  const model = upgraded(given)
   const [output] = model.outputs
-  if (problems.length > 0 || !input || !output) {
+  if (problems.length > 0 || !output) {
     throw new ModelError(`the model cannot be trained: ${problems.slice(0, 20).join('. ')}`)
   }
   const { live, parameters, nodes } = analyse(model, frozen)
@@ -34,11 +37,12 @@ export function prepare(model: Model, frozen: readonly string[] = []): Prepared 
     nodes.flatMap(({ inputs }) => inputs).filter((name) => name !== '' && !made.has(name)),
   )
   const liveModel = { ...model, nodes: model.nodes.filter((_, index) => live.has(index)) }
-  return { model: liveModel, input, output: output.name, parameters, nodes, constants }
+  return { model: liveModel, inputs: model.inputs, output: output.name, parameters, nodes, constants }
 }
 
 /** Everything that keeps a model from being trained, a sentence each. Looks at the graph only, runs nothing. */
-export function findProblems(model: Model, frozen: readonly string[] = []): string[] {
+export function findProblems(given: Model, frozen: readonly string[] = []): string[] {
+  const model = upgraded(given)
   const problems = [...inputProblems(model), ...outputProblems(model)]
   try {
     const analysis = analyse(model, frozen)
@@ -160,27 +164,6 @@ function problemsOf(node: Node, used: ReadonlySet<string>): string[] {
   if (node.outputs.slice(usable).some((name) => name !== '' && used.has(name))) {
     const which = usable === 1 ? 'only its first output' : `only its first ${usable} outputs`
     problems.push(`${describeNode(node)}: ${which} may be used`)
-  }
-  return problems
-}
-
-function inputProblems({ inputs }: Model): string[] {
-  const problems = inputs.length === 1 ? [] : [`the model has ${listed(inputs, 'input')}; supported is one`]
-  return [...problems, ...inputs.slice(0, 10).flatMap((input) => problemsOfInput(input))]
-}
-
-function problemsOfInput({ name, type, shape }: ValueInfo): string[] {
-  const problems = type === 'float32' ? [] : [`input ${quoted(name)} is ${type}; supported is float32`]
-  if (shape.length === 0) {
-    problems.push(`input ${quoted(name)} has no dimensions; the first one must be the batch`)
-  }
-  for (const [axis, size] of shape.entries()) {
-    if (typeof size === 'number' ? size >= 1 : axis === 0) continue
-    const text = typeof size === 'number' ? String(size) : quoted(size)
-    problems.push(
-      `input ${quoted(name)}: dimension ${axis} is ${text}; it must be a fixed size of 1 or more` +
-        (axis === 0 ? ', or dynamic' : ' (only the first, the batch, may be dynamic)'),
-    )
   }
   return problems
 }

@@ -2,9 +2,9 @@
  * Keeps of a graph only what its outputs depend on. Inputs stay: they are the graph's interface.
  */
 import type { GraphBuilder } from './builder.ts'
-import { type Graph, type Node, type ValueInfo, valuesRead } from './graph.ts'
+import { type Graph, type Node, valuesRead } from './graph.ts'
 
-export function prune(builder: GraphBuilder, outputs: readonly ValueInfo[]): Graph {
+export function prune(builder: GraphBuilder, outputs: Graph['outputs']): Graph {
   const wanted = new Set(outputs.map(({ name }) => name))
   const kept: Node[] = []
   for (const node of builder.nodes.toReversed()) {

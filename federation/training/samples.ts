@@ -5,6 +5,8 @@
  */
 import { elementCount, type TrainingManifest } from './manifest.ts'
 
+type IntegerRange = NonNullable<TrainingManifest['input']['integers']>[number]
+
 export interface Samples {
   /** count × the input's elements a sample, row after row. */
   x: Float32Array
@@ -31,6 +33,7 @@ export function checkSamples(samples: Samples, manifest: TrainingManifest): void
   }
   checkFinite('samples.x', x)
   checkFinite('samples.y', y)
+  for (const range of manifest.input.integers ?? []) checkIntegers(samples, range)
   const { classes } = manifest.label
   if (classes !== undefined) checkClasses(y, classes)
 }
@@ -76,6 +79,21 @@ function checkLength(field: string, length: number, want: number): void {
 function checkFinite(field: string, values: Float32Array | Int32Array): void {
   const at = values.findIndex((value) => !Number.isFinite(value))
   if (at >= 0) throw new RangeError(`${field}[${at}] is ${values[at]}, expected finite numbers`)
+}
+
+/** What a sample holds for an input of integers, such as token numbers. */
+function checkIntegers({ x, count }: Samples, range: IntegerRange): void {
+  const size = x.length / count
+  for (let sample = 0; sample < count; sample++) {
+    const start = sample * size + range.first
+    for (let index = start; index < start + range.count; index++) {
+      const value = x[index] ?? NaN
+      if (Number.isInteger(value) && value >= range.minimum && value <= range.maximum) continue
+      throw new RangeError(
+        `samples.x[${index}] is ${value}, expected a whole number from ${range.minimum} to ${range.maximum}`,
+      )
+    }
+  }
 }
 
 function checkClasses(y: Float32Array | Int32Array, classes: number): void {

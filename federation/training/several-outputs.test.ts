@@ -24,7 +24,7 @@ function gradientsOf(used: string[], backward: Backward): Map<string, string> {
     ...['a', 'b', 'y'].map((name) => [name, 'float32'] as const),
     ['c', 'int64'] as const,
   ])
-  return emitBackward({ builder: new GraphBuilder([]), steps, types }, { output: 'y', dy: 'dy' }, ['w'])
+  return emitBackward({ builder: new GraphBuilder([]), steps, types }, new Map([['y', 'dy']]), ['w'])
 }
 
 describe('the gradients of a node with several outputs', () => {

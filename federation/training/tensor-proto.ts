@@ -15,24 +15,26 @@ export interface TensorLimits {
 
 const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map([
   [DataType.FLOAT, 'float32'],
+  [DataType.DOUBLE, 'float64'],
   [DataType.INT32, 'int32'],
   [DataType.INT64, 'int64'],
   [DataType.BOOL, 'bool'],
 ])
 const DATA_TYPES = {
   float32: DataType.FLOAT,
+  float64: DataType.DOUBLE,
   int32: DataType.INT32,
   int64: DataType.INT64,
   bool: DataType.BOOL,
 }
-const BYTES = { float32: 4, int32: 4, int64: 8, bool: 1 }
+const BYTES = { float32: 4, float64: 8, int32: 4, int64: 8, bool: 1 }
 
 export function elementType(dataType: number, what: string): ElementType {
   const type = ELEMENT_TYPES.get(dataType)
   if (type) return type
   const name = DataType[dataType]?.toLowerCase() ?? String(dataType)
   throw new ModelError(
-    `${what} has element type ${name}; supported are float (float32), int32, int64 and bool`,
+    `${what} has element type ${name}; supported are float (float32), double, int32, int64 and bool`,
   )
 }
 
@@ -82,6 +84,7 @@ function fromRaw(raw: Uint8Array, type: ElementType, what: string): TensorData {
   }
   const { buffer } = Uint8Array.from(raw)
   if (type === 'float32') return new Float32Array(buffer)
+  if (type === 'float64') return new Float64Array(buffer)
   if (type === 'int32') return new Int32Array(buffer)
   if (type === 'int64') return new BigInt64Array(buffer)
   return new Uint8Array(buffer)
@@ -89,6 +92,7 @@ function fromRaw(raw: Uint8Array, type: ElementType, what: string): TensorData {
 
 function fromFields(proto: TensorProto, type: ElementType): TensorData {
   if (type === 'float32') return Float32Array.from(proto.floatData)
+  if (type === 'float64') return Float64Array.from(proto.doubleData)
   if (type === 'int64') return BigInt64Array.from(proto.int64Data)
   return type === 'int32' ? Int32Array.from(proto.int32Data) : Uint8Array.from(proto.int32Data)
 }

@@ -3,25 +3,8 @@
  * Relu, the negative slope at 0 for LeakyRelu, 0 on the bounds of Clip.
  */
 import { floatOf, intOf, type Node } from '../graph.ts'
-import type { GraphBuilder } from '../builder.ts'
 import { emitAsIs, type Emitter, input, type Operator, positiveAxis } from './operator.ts'
-
-interface Values {
-  dy: string
-  x: string
-  y: string
-  builder: GraphBuilder
-}
-
-function unary(gradient: (values: Values, node: Node, emitter: Emitter) => string): Operator {
-  return {
-    emit: (node, emitter) => {
-      const y = emitAsIs(node, emitter)
-      const values = { x: input(node, 0), y, builder: emitter.builder }
-      return (dy) => [() => gradient({ ...values, dy }, node, emitter)]
-    },
-  }
-}
+import { unary } from './unary.ts'
 
 const relu = unary(({ dy, x, builder }) => {
   const positive = builder.add('Greater', [x, builder.scalar(0)])

@@ -4,31 +4,57 @@
 import { activation } from './activation.ts'
 import { arithmetic } from './arithmetic.ts'
 import { convolution } from './convolution.ts'
+import { depth } from './depth.ts'
 import { dropout } from './dropout.ts'
+import { einsum } from './einsum.ts'
+import { gathers } from './gather.ts'
 import { groupNormalizations } from './group-normalization.ts'
+import { layerNormalizations } from './layer-normalization.ts'
+import { logic } from './logic.ts'
 import { matrix } from './matrix.ts'
 import { normalization } from './normalization.ts'
 import type { Operator } from './operator.ts'
+import { pads } from './pad.ts'
+import { pointwise } from './pointwise.ts'
 import { pooling } from './pooling.ts'
+import { rectifier } from './rectifier.ts'
 import { reductions } from './reduction.ts'
+import { repeat } from './repeat.ts'
 import { resizing } from './resize.ts'
 import { responseNormalization } from './response-normalization.ts'
+import { scan } from './scan.ts'
+import { selection } from './selection.ts'
 import { shape } from './shape.ts'
+import { slices } from './slice.ts'
+import { smooth } from './smooth.ts'
 
 export const OPERATORS: ReadonlyMap<string, Operator> = new Map(
   Object.entries({
     ...activation,
     ...arithmetic,
     ...convolution,
+    ...depth,
     ...dropout,
+    ...einsum,
+    ...gathers,
     ...groupNormalizations,
+    ...layerNormalizations,
+    ...logic,
     ...matrix,
     ...normalization,
+    ...pads,
+    ...pointwise,
     ...pooling,
+    ...rectifier,
     ...reductions,
+    ...repeat,
     ...resizing,
     ...responseNormalization,
+    ...scan,
+    ...selection,
     ...shape,
+    ...slices,
+    ...smooth,
   }),
 )
 
@@ -40,8 +66,7 @@ export const SUPPORTED_OPERATORS: readonly string[] = [...OPERATORS.keys()].sort
  */
 export const FOLDABLE_OPERATORS: ReadonlySet<string> = new Set(
   (
-    'Abs And Cast CastLike Ceil Constant ConstantOfShape CumSum Equal Exp Expand Floor Gather GatherElements ' +
-    'GatherND Greater GreaterOrEqual Less LessOrEqual Log Max Min Mod Neg Not NonZero Or Pow Range Reciprocal ' +
-    'ReduceMax ReduceMin ReduceProd Round ScatterND Shape Sign Size Slice Split Sqrt Tile Trilu Where'
+    'Acos Acosh Asin Asinh Atan Atanh BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BitShift Compress Constant ' +
+    'ConstantOfShape Cosh EyeLike Hardmax NonZero Range Shape Sinh Size Tan Unique'
   ).split(' '),
 )

@@ -3,45 +3,75 @@
     pip install torch==2.15.0 && python make_operators.py
 
 An independent implementation: nothing here knows ONNX Runtime or the compiler. Inputs are exact in float32.
-Each line is a case: it holds an ONNX node (op, attributes), its inputs, the gradient `dy` of its first output, and what
-PyTorch makes of them: `y`, and for each input that has one, its gradient.
+Each line is a case: it holds an ONNX node (op, attributes), its inputs, what PyTorch makes of them as outputs, a gradient
+`dy` of each output, and for each input that has one, its gradient. Every group of cases has its own random numbers.
 """
 import json
+import math
 import pathlib
+import zlib
 
 import torch
 import torch.nn.functional as F
 
-torch.manual_seed(20260823)
 torch.set_num_threads(1)
 cases = []
 
 
-def numbers(tensor):
-    return [float(f"{value:.10g}") for value in tensor.detach().double().flatten().tolist()]
+def numbers(tensor, digits=7):
+    """Inputs have few digits, results 7: what float32 holds."""
+    rounded = [float(f"{value:.{digits}g}") for value in tensor.detach().double().flatten().tolist()]
+    return [int(value) if value == int(value) else value for value in rounded]
 
 
 def random(*shape, low=-2.0, high=2.0):
-    return (torch.rand(shape) * (high - low) + low).float().double()
+    """Three decimals, and exact in float32."""
+    return ((torch.rand(shape) * (high - low) + low) * 1000).round().div(1000).float().double()
+
+
+def apart(*shape, start=-2.0, step=0.13):
+    """In a random order, numbers that differ by at least `step`."""
+    count = math.prod(shape)
+    return (start + step * torch.randperm(count).reshape(shape).double()).float().double()
+
+
+def integers(*values, shape=None):
+    """A constant of int64."""
+    return {"type": "int64", "shape": [len(values)] if shape is None else list(shape), "data": list(values)}
 
 
 def case(name, op, inputs, function, attributes=None, constants=None, **more):
-    """inputs: tensors that get gradients; constants: input index -> int64 list or float number or None (absent)."""
+    """inputs: tensors that get gradients, in the positions that constants leave; constants: input index -> number, list or
+    {type, shape, data}, or None (absent).
+
+    The function returns the output, or a list of outputs: None is one that is not used, an integer tensor has no gradient.
+    """
     leaves = [value.clone().requires_grad_() for value in inputs]
-    y = function(*leaves)
-    dy = random(*y.shape)
-    mask = more.get("row_mask")
-    if mask is not None:  # A padded row's loss has weight 0, so its gradient is 0.
-        dy = dy * torch.tensor(mask, dtype=torch.float64).reshape(-1, *[1] * (y.dim() - 1))
-    gradients = torch.autograd.grad(y, leaves, dy, allow_unused=True)
+    results = function(*leaves)
+    results = [results] if torch.is_tensor(results) else results
+    outputs, dys = [], []
+    for y in results:
+        entry = None if y is None else {"shape": list(y.shape), "data": numbers(y)}
+        if y is not None and y.is_floating_point():
+            dy = random(*y.shape)
+            mask = more.get("row_mask")
+            if mask is not None:  # A padded row's loss has weight 0, so its gradient is 0.
+                dy = dy * torch.tensor(mask, dtype=torch.float64).reshape(-1, *[1] * (y.dim() - 1))
+            entry["dy"] = numbers(dy)
+            if y.requires_grad:
+                dys.append((y, dy))
+        outputs.append(entry)
+    gradients = [None] * len(leaves)
+    if dys:
+        ys, seeds = zip(*dys)
+        gradients = torch.autograd.grad(ys, leaves, seeds, allow_unused=True)
     cases.append({
         "name": f"{op} {name}".strip(),
         "op": op,
         "attributes": attributes or {},
-        "inputs": [{"shape": list(v.shape), "data": numbers(v)} for v in inputs],
+        "inputs": [{"shape": list(v.shape), "data": numbers(v, 9)} for v in inputs],
         "constants": constants or {},
-        "y": {"shape": list(y.shape), "data": numbers(y)},
-        "dy": numbers(dy),
+        "outputs": outputs,
         "gradients": [None if g is None else numbers(g) for g in gradients],
         **{key: value for key, value in more.items()},
     })
@@ -260,25 +290,320 @@ def shapes():
     case("", "Flatten", [x()], lambda v: v.reshape(2, 12))
     case("axis 2", "Flatten", [x()], lambda v: v.reshape(6, 4), {"axis": 2})
     case("axis 0", "Flatten", [x()], lambda v: v.reshape(1, 24), {"axis": 0})
-    case("with 0 and -1", "Reshape", [x()], lambda v: v.reshape(2, 12), constants={"1": {"int64": [0, -1]}})
+    case("with 0 and -1", "Reshape", [x()], lambda v: v.reshape(2, 12), constants={"1": integers(0, -1)})
     case("", "Transpose", [x()], lambda v: v.permute(2, 1, 0))
     case("perm 1, 2, 0", "Transpose", [x()], lambda v: v.permute(1, 2, 0), {"perm": [1, 2, 0]})
     case("every axis of 1", "Squeeze", [random(2, 1, 3, 1)], lambda v: v.reshape(2, 3))
-    case("axis -1", "Squeeze", [random(2, 1, 3, 1)], lambda v: v.reshape(2, 1, 3), constants={"1": {"int64": [-1]}})
+    case("axis -1", "Squeeze", [random(2, 1, 3, 1)], lambda v: v.reshape(2, 1, 3), constants={"1": integers(-1)})
     case("axes 0 and -1", "Unsqueeze", [random(2, 3)], lambda v: v.reshape(1, 2, 3, 1),
-         constants={"1": {"int64": [0, -1]}})
+         constants={"1": integers(0, -1)})
     case("axis 1", "Concat", [random(2, 3), random(2, 1), random(2, 4)], lambda *v: torch.cat(v, 1), {"axis": 1})
     case("axis -2", "Concat", [random(2, 3, 2), random(2, 1, 2)], lambda *v: torch.cat(v, 1), {"axis": -2})
-    for op, function in {"ReduceMean": torch.mean, "ReduceSum": torch.sum}.items():
-        case("of every axis", op, [x()], lambda v: function(v, (0, 1, 2), keepdim=True))
-        case("axis 1", op, [x()], lambda v: function(v, 1, keepdim=True), constants={"1": {"int64": [1]}})
-        case("axes -1 and 1, dropped", op, [x()], lambda v: function(v, (1, 2)), {"keepdims": 0},
-             constants={"1": {"int64": [-1, 1]}})
-        case("no axes, as asked", op, [x()], lambda v: v * 1, {"noop_with_empty_axes": 1})
 
 
-for group in (arithmetic, matrices, activations, convolutions, pools, normalizations, shapes):
+def pointwise():
+    x = lambda: random(2, 5)
+    positive = lambda: random(2, 5, low=0.2)
+    for op, function, value in [
+        ("Neg", torch.neg, x()), ("Abs", torch.abs, x()), ("Exp", torch.exp, x()), ("Log", torch.log, positive()),
+        ("Sqrt", torch.sqrt, positive()), ("Reciprocal", torch.reciprocal, positive()), ("Erf", torch.erf, x()),
+        ("Sin", torch.sin, x()), ("Cos", torch.cos, x()),
+    ]:
+        case("", op, [value], function)
+    case("at 0", "Abs", [torch.zeros(2, 2).double()], torch.abs)
+    base = lambda: random(2, 3, low=0.3)
+    for e in (2.0, 3.0, 0.5, -1.0, 1.0, 0.0):
+        case(f"exponent {e}", "Pow", [base()], lambda v: v ** e, constants={"1": e})
+    case("exponent 3 of int64", "Pow", [x()], lambda v: v ** 3, constants={"1": integers(3, shape=[])})
+    case("exponent 0 of 0", "Pow", [torch.zeros(2, 2).double()], lambda v: v ** 0.0, constants={"1": 0.0})
+    case("of two inputs", "Pow", [base(), random(3)], torch.pow)
+    case("of 0 and positive", "Pow", [torch.zeros(2).double(), random(2, low=1.5)], torch.pow)
+    case("of 0 and 0", "Pow", [torch.zeros(1).double(), torch.zeros(1).double()], torch.pow)
+    for op, function in {"Floor": torch.floor, "Ceil": torch.ceil, "Round": torch.round, "Sign": torch.sign}.items():
+        case("", op, [x()], lambda v: function(v).detach())
+
+
+def pieces():
+    x = lambda: random(2, 6, low=-4, high=4)
+    edge = lambda *values: torch.tensor([values]).double()
+    elu = lambda v, a: torch.where(v > 0, v, a * (torch.exp(v) - 1))
+    case("", "Elu", [x()], F.elu)
+    case("alpha 0.5 and at 0", "Elu", [edge(0, -1, 1)], lambda v: F.elu(v, 0.5), {"alpha": {"float": 0.5}})
+    case("and at 0", "Selu", [edge(0, -1, 1, -3, 2)], F.selu)
+    case("with attributes", "Selu", [x()], lambda v: 1.5 * elu(v, 2.0),
+         {"alpha": {"float": 2.0}, "gamma": {"float": 1.5}})
+    case("and at 0", "Celu", [edge(0, -1, 1, -3, 2)], F.celu)
+    case("alpha 2", "Celu", [x()], lambda v: F.celu(v, 2.0), {"alpha": {"float": 2.0}})
+    case("and on the threshold", "ThresholdedRelu", [edge(1, 0.5, 1.5, -2)], lambda v: F.threshold(v, 1.0, 0.0))
+    case("alpha -0.5", "ThresholdedRelu", [x()], lambda v: F.threshold(v, -0.5, 0.0), {"alpha": {"float": -0.5}})
+    case("as in PyTorch, with its kinks", "HardSigmoid", [edge(-3, 3, 0, -4, 4, 1.5)],
+         lambda v: F.hardsigmoid(v), {"alpha": {"float": 1 / 6}})
+    case("", "HardSigmoid", [x()], lambda v: (0.2 * v + 0.5).clamp(0, 1))
+    case("and at its kinks", "HardSwish", [edge(-3, 3, 0, -4, 4, 1.5, -2)], F.hardswish)
+    case("", "HardSwish", [x()], F.hardswish)
+    case("of one slope, and at 0", "PRelu", [edge(0, -1, 1, -3), random(1)], F.prelu)
+    case("of a slope a channel", "PRelu", [random(2, 3, 4), random(3, 1)],
+         lambda v, s: torch.where(v > 0, v, v * s))
+    case("", "Gelu", [x()], F.gelu)
+    case("by tanh", "Gelu", [x()], lambda v: F.gelu(v, approximate="tanh"), {"approximate": "tanh"})
+    case("", "Softplus", [random(2, 6, low=-9, high=9)], F.softplus)
+    case("", "Softsign", [x()], F.softsign)
+    case("", "Mish", [x()], F.mish)
+    case("", "Swish", [x()], F.silu, opset=24)
+    case("alpha 1.5", "Swish", [x()], lambda v: v * torch.sigmoid(1.5 * v), {"alpha": {"float": 1.5}}, opset=24)
+
+
+def choices():
+    mask = torch.tensor([[1, 0, 1], [0, 0, 1]]).bool()
+    condition = {"type": "bool", "shape": [2, 3], "data": [1, 0, 1, 0, 0, 1]}
+
+    def where(name, a, b, condition, m):
+        case(name, "Where", [a, b], lambda a, b: torch.where(m, a, b), constants={"0": condition})
+
+    where("of equal shapes", random(2, 3), random(2, 3), condition, mask)
+    where("of a row and a number", random(3), random(), condition, mask)
+    where("of a wider condition", random(1, 3), random(2, 1), condition, mask)
+    for op, two in {"Max": torch.maximum, "Min": torch.minimum}.items():
+        case("of two", op, [random(2, 3), random(3)], two)
+        case("of equal values", op, [torch.ones(2, 2).double(), torch.ones(2, 2).double()], two)
+        case("of three", op, [random(2, 3), random(3), random(2, 1)], lambda a, b, c: two(two(a, b), c))
+        case("of three equal values", op, [torch.ones(2).double()] * 3, lambda a, b, c: two(two(a, b), c))
+        case("of one", op, [random(2)], lambda v: v * 1)
+    case("of three", "Sum", [random(2, 3), random(3), random(2, 1)], lambda *v: v[0] + v[1] + v[2])
+    case("of one", "Sum", [random(2, 3)], lambda v: v * 1)
+    case("of three", "Mean", [random(2, 3), random(3), random(2, 1)], lambda *v: (v[0] + v[1] + v[2]) / 3)
+    for largest in (1, 0):
+        case(f"largest {largest}", "TopK", [apart(2, 5)], lambda v: list(torch.topk(v, 3, -1, bool(largest))),
+             {"largest": largest}, {"1": integers(3)})
+    case("along axis 0", "TopK", [apart(4, 3)], lambda v: list(torch.topk(v, 2, 0)), {"axis": 0},
+         {"1": integers(2)})
+
+
+def masks():
+    x = random(2, 3)
+    for op, function in {"Greater": torch.gt, "GreaterOrEqual": torch.ge, "Less": torch.lt, "LessOrEqual": torch.le,
+                         "Equal": torch.eq}.items():
+        case("", op, [x, torch.cat([x[:, :1], random(2, 2)], 1)], function)
+    bools = lambda *data: {"type": "bool", "shape": [4], "data": list(data)}
+    a, b = torch.tensor([0, 0, 1, 1]).bool(), torch.tensor([0, 1, 0, 1]).bool()
+    for op, function in {"And": torch.logical_and, "Or": torch.logical_or, "Xor": torch.logical_xor}.items():
+        case("", op, [], lambda: function(a, b), constants={"0": bools(0, 0, 1, 1), "1": bools(0, 1, 0, 1)})
+    case("", "Not", [], lambda: ~a, constants={"0": bools(0, 0, 1, 1)})
+    case("", "IsNaN", [x], torch.isnan)
+    case("", "IsInf", [x], torch.isinf)
+    case("fmod", "Mod", [random(2, 3), random(2, 3, low=0.5)], lambda a, b: torch.fmod(a, b).detach(), {"fmod": 1})
+    case("", "ArgMax", [apart(2, 4)], lambda v: v.argmax(1, keepdim=True), {"axis": 1})
+    case("", "ArgMin", [apart(2, 4)], lambda v: v.argmin(0), {"axis": 0, "keepdims": 0})
+    case("", "OneHot", [], lambda: F.one_hot(torch.tensor([1, 0, 2]), 3).double(),
+         constants={"0": integers(1, 0, 2), "1": integers(3), "2": [0, 1]})
+    case("to float", "Cast", [x], lambda v: v * 1, {"to": 1})
+    case("to int64", "Cast", [x], lambda v: v.long(), {"to": 7})
+    case("to bool", "Cast", [x], lambda v: v.bool(), {"to": 9})
+    case("of float", "CastLike", [x], lambda v: v * 1, constants={"1": 1.0})
+
+
+def reductions():
+    x = lambda: random(2, 3, 4)
+    norm = lambda p: lambda v, axes, keepdim: torch.linalg.vector_norm(v, p, axes, keepdim)
+
+    def prod(v, axes, keepdim):
+        for axis in sorted((a % v.dim() for a in axes), reverse=True):
+            v = v.prod(axis, keepdim=keepdim)
+        return v
+
+    functions = {
+        "ReduceMean": torch.mean, "ReduceSum": torch.sum, "ReduceMax": torch.amax, "ReduceMin": torch.amin,
+        "ReduceProd": prod, "ReduceL1": norm(1), "ReduceL2": norm(2),
+        "ReduceSumSquare": lambda v, axes, keepdim: (v * v).sum(axes, keepdim),
+        "ReduceLogSum": lambda v, axes, keepdim: v.sum(axes, keepdim).log(),
+        "ReduceLogSumExp": lambda v, axes, keepdim: v.logsumexp(axes, keepdim),
+    }
+    for op, function in functions.items():
+        value = (lambda: random(2, 3, 2, low=0.3)) if op == "ReduceLogSum" else lambda: random(2, 3, 2)
+        case("of every axis", op, [value()], lambda v: function(v, (0, 1, 2), True))
+        case("axis 1", op, [value()], lambda v: function(v, (1,), True), constants={"1": integers(1)})
+        case("axes -1 and 1, dropped", op, [value()], lambda v: function(v, (1, 2), False), {"keepdims": 0},
+             {"1": integers(-1, 1)})
+        attribute = {"axes": [-2]}
+        case("axes as in opset 17" if op != "ReduceSum" else "axis -2", op, [value()],
+             lambda v: function(v, (1,), True), **(
+                 dict(attributes=attribute, opset=17) if op != "ReduceSum" else dict(constants={"1": integers(-2)})))
+    for op in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"):
+        case("no axes, as asked", op, [random(2, 2)], lambda v: v * 1, {"noop_with_empty_axes": 1})
+    ties = torch.tensor([[1, 2, 2], [2, 0, 1]]).double()
+    case("of equal values", "ReduceMax", [ties], lambda v: v.amax((0, 1), True))
+    case("of equal values", "ReduceMin", [-ties], lambda v: v.amin(1, True), constants={"1": integers(1)})
+    zeros = torch.tensor([[1.5, 0, 2], [0, 3, 0], [1, 2, 3]]).double()
+    case("with zeros", "ReduceProd", [zeros], lambda v: v.prod(1, True), constants={"1": integers(1)})
+    case("with zeros", "ReduceL1", [zeros], lambda v: v.abs().sum(1, True), constants={"1": integers(1)})
+    case("of zeros", "ReduceL2", [torch.zeros(2, 2).double()], lambda v: torch.linalg.vector_norm(v, 2, 1, True),
+         constants={"1": integers(1)})
+    for exclusive in (0, 1):
+        for reverse in (0, 1):
+            def cumulated(v):
+                w = v.flip(1) if reverse else v
+                y = w.cumsum(1) - (w if exclusive else 0)
+                return y.flip(1) if reverse else y
+            case(f"exclusive {exclusive} reverse {reverse}", "CumSum", [random(2, 4)], cumulated,
+                 {"exclusive": exclusive, "reverse": reverse}, {"1": integers(1, shape=[])})
+    case("axis -2", "CumSum", [random(3, 2)], lambda v: v.cumsum(0), constants={"1": integers(-2, shape=[])})
+    case("", "Trilu", [random(3, 4)], torch.triu)
+    case("lower, k 1", "Trilu", [random(2, 3, 3)], lambda v: v.tril(1), {"upper": 0}, {"1": integers(1, shape=[])})
+    case("k -1", "Trilu", [random(3, 3)], lambda v: v.triu(-1), constants={"1": integers(-1, shape=[])})
+
+
+def movers():
+    case("", "Expand", [random(3, 1)], lambda v: v.expand(2, 3, 4) * 1, constants={"1": integers(2, 1, 4)})
+    case("to a smaller shape", "Expand", [random(2, 3)], lambda v: v * 1, constants={"1": integers(1)})
+    case("", "Tile", [random(2, 3)], lambda v: v.repeat(2, 3), constants={"1": integers(2, 3)})
+    case("of one axis", "Tile", [random(2, 1, 3)], lambda v: v.repeat(1, 4, 1), constants={"1": integers(1, 4, 1)})
+    case("of no axis", "Tile", [random(2)], lambda v: v * 1, constants={"1": integers(1)})
+
+    def sliced(name, shape, starts, ends, axes=None, steps=None):
+        def run(v):
+            for index, (start, end) in enumerate(zip(starts, ends)):
+                axis = (axes or range(len(starts)))[index] % v.dim()
+                positions = range(v.shape[axis])[slice(start, None if end < -100 else end, (steps or [1] * 9)[index])]
+                v = v.index_select(axis, torch.tensor(list(positions)))
+            return v
+        constants = {"1": integers(*starts), "2": integers(*ends)}
+        if axes or steps:
+            constants["3"] = integers(*axes) if axes else None
+        if steps:
+            constants["4"] = integers(*steps)
+        case(name, "Slice", [random(*shape)], run, constants=constants)
+
+    sliced("of the middle", (3, 5), [1, 1], [3, 4])
+    sliced("from the end", (3, 5), [-2], [2**31 - 1], axes=[-1])
+    sliced("steps 2 and 3", (5, 8), [0, 1], [5, 8], axes=[0, 1], steps=[2, 3])
+    sliced("backwards", (3, 5), [-1], [-2**31], axes=[1], steps=[-1])
+    sliced("backwards by 2, not to the end", (2, 7), [5], [0], axes=[1], steps=[-2])
+    sliced("by a step beyond the end", (2, 5), [3], [9], axes=[1], steps=[4])
+    sliced("beyond the start", (4,), [-9], [2])
+
+    def splitting(name, sizes, axis=0, used=None, opset=None, attributes=None, constants=None):
+        def run(v):
+            parts = torch.split(v, sizes, axis)
+            return [part * 1 if used is None or index in used else None for index, part in enumerate(parts)]
+        shape = [2, 3]
+        shape[axis] = sum(sizes)
+        case(name, "Split", [random(*shape)], run, {"axis": axis, **(attributes or {})}, constants or {},
+             **({"opset": opset} if opset else {}))
+
+    splitting("in equal parts", [2, 2], attributes={"num_outputs": 2})
+    splitting("in parts of which the last is smaller", [2, 2, 1], axis=1, attributes={"num_outputs": 3})
+    splitting("by sizes", [1, 3, 2], axis=1, constants={"1": integers(1, 3, 2)})
+    splitting("of which the first is not used", [1, 3, 2], axis=1, used=(1, 2), constants={"1": integers(1, 3, 2)})
+    splitting("as in opset 13", [2, 2, 2], axis=1, opset=13)
+
+    def padding(name, shape, pads, mode="constant", axes=None, constants=None):
+        def run(v):
+            where = axes or list(range(v.dim()))
+            half = len(pads) // 2
+            for index, axis in enumerate(where):
+                before, after = pads[index], pads[half + index]
+                if mode == "constant":
+                    flat = [0, 0] * (v.dim() - 1 - axis % v.dim()) + [before, after]
+                    v = F.pad(v, flat, value=0.5 if constants else 0.0)
+                else:
+                    size = v.shape[axis]
+                    positions = torch.arange(-before, size + after)
+                    if mode == "edge":
+                        positions = positions.clamp(0, size - 1)
+                    elif mode == "wrap":
+                        positions = positions % size
+                    else:
+                        positions = (size - 1) - (positions % (2 * size - 2) - (size - 1)).abs()
+                    v = v.index_select(axis, positions)
+            return v
+        given = {"1": integers(*pads), **(constants or {})}
+        if axes:
+            given = {**given, "2": given.get("2"), "3": integers(*axes)}
+        case(name, "Pad", [random(*shape)], run, {} if mode == "constant" else {"mode": mode}, given)
+
+    padding("", (2, 3), [1, 0, 2, 1])
+    padding("with a value", (2, 3), [0, 1, 0, 2], constants={"2": 0.5})
+    padding("that crops", (3, 4), [-1, 1, 0, -2])
+    padding("of one axis", (2, 3), [2, 1], axes=[-1])
+    padding("reflect", (2, 5), [0, 2, 0, 3], "reflect")
+    padding("reflect both axes", (3, 4), [1, 2, 2, 1], "reflect")
+    padding("edge", (2, 3), [1, 2, 0, 1], "edge")
+    padding("wrap", (2, 3), [0, 2, 0, 1], "wrap")
+    case("", "DepthToSpace", [random(1, 8, 2, 1)],
+         lambda v: v.reshape(1, 2, 2, 2, 2, 1).permute(0, 3, 4, 1, 5, 2).reshape(1, 2, 4, 2), {"blocksize": 2})
+    case("CRD", "DepthToSpace", [random(1, 8, 2, 1)], lambda v: F.pixel_shuffle(v, 2), {"blocksize": 2, "mode": "CRD"})
+    case("", "SpaceToDepth", [random(1, 2, 2, 4)],
+         lambda v: v.reshape(1, 2, 1, 2, 2, 2).permute(0, 3, 5, 1, 2, 4).reshape(1, 8, 1, 2), {"blocksize": 2})
+
+
+def gathers():
+    case("of rows", "Gather", [random(5, 3)], lambda v: v[torch.tensor([[0, 2], [2, 4]])],
+         constants={"1": integers(0, 2, 2, 4, shape=[2, 2])})
+    case("of negative indices along axis 1", "Gather", [random(2, 4, 3)], lambda v: v[:, [-1, 0, -1]], {"axis": 1},
+         {"1": integers(-1, 0, -1)})
+    case("of one", "Gather", [random(2, 4)], lambda v: v[:, 1], {"axis": -1}, {"1": integers(1, shape=[])})
+    indices = torch.tensor([[0, 1, 0], [2, -1, 2]])
+    flat = indices.flatten().tolist()
+    case("axis 0", "GatherElements", [random(3, 3)], lambda v: torch.gather(v, 0, indices % 3),
+         constants={"1": integers(*flat, shape=[2, 3])})
+    case("axis 1", "GatherElements", [random(2, 3)], lambda v: torch.gather(v, 1, indices % 3), {"axis": 1},
+         {"1": integers(*flat, shape=[2, 3])})
+    case("of elements", "GatherND", [random(3, 4)], lambda v: v[[0, 2, 2], [1, -1, 3]],
+         constants={"1": integers(0, 1, 2, -1, 2, 3, shape=[3, 2])})
+    case("of rows", "GatherND", [random(3, 4)], lambda v: v[[2, 0, 2]], constants={"1": integers(2, 0, 2, shape=[3, 1])})
+    case("batch_dims 1", "GatherND", [random(2, 3, 2)], lambda v: torch.stack([v[0, [0, 0]], v[1, [2, -1]]]),
+         {"batch_dims": 1}, {"1": integers(0, 0, 2, -1, shape=[2, 2, 1])})
+
+    def scatters(name, op, shape, updates, function, index, attributes=None):
+        case(name, op, [random(*shape), random(*updates)], function, attributes, {"1": index})
+
+    scatters("along axis 1", "ScatterElements", (2, 4), (2, 2),
+             lambda v, u: v.scatter(1, torch.tensor([[0, 3], [2, 1]]), u), integers(0, 3, 2, 1, shape=[2, 2]), {"axis": 1})
+    scatters("of rows", "ScatterND", (4, 3), (2, 3), lambda v, u: v.index_put((torch.tensor([3, 1]),), u),
+             integers(3, 1, shape=[2, 1]))
+
+
+def products():
+    for equation, *shapes in [
+        ("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bik", (2, 3, 2), (2, 2, 3)), ("bhid,bhjd->bhij", (2, 2, 3, 2), (2, 2, 3, 2)),
+        ("ij,ij->", (2, 3), (2, 3)), ("i,j->ij", (3,), (2,)), ("ij->ji", (2, 3)), ("ij->i", (2, 3)), ("ij,jk", (2, 3), (3, 2)),
+        ("ijk,kl->ijl", (2, 2, 3), (3, 2)), ("...ij,...jk->...ik", (2, 2, 3), (2, 3, 2)), ("ij,kl->ik", (2, 2), (3, 2)),
+        ("bi,ijk,bk->bj", (2, 2), (2, 3, 2), (2, 2)),
+    ]:
+        case(equation, "Einsum", [random(*shape) for shape in shapes], lambda *v: torch.einsum(
+            equation if "->" in equation else equation + "->ik", *v), {"equation": equation})
+
+
+def layers():
+    def layer(name, shape, axis=-1, bias=True, epsilon=1e-5, statistics=False, scale=None):
+        own = tuple(shape[axis:])
+
+        def run(x, scale, bias=0.0):
+            axes = tuple(range(x.dim() + axis, x.dim()))
+            mean = x.mean(axes, keepdim=True)
+            inverse = 1 / torch.sqrt(x.var(axes, unbiased=False, keepdim=True) + epsilon)
+            y = (x - mean) * inverse * scale + bias
+            return [y, mean, inverse] if statistics else y
+
+        inputs = [random(*shape), random(*(scale or own))] + ([random(*own)] if bias else [])
+        case(name, "LayerNormalization", inputs, run, {"axis": axis, "epsilon": {"float": epsilon}})
+
+    layer("", (2, 3, 4))
+    layer("of two axes", (2, 3, 4), axis=-2, epsilon=1e-3)
+    layer("without bias", (3, 5), bias=False)
+    layer("of every axis", (2, 3), axis=-2)
+    layer("with its statistics", (2, 3, 4), statistics=True)
+    for axis in (-1, -2):
+        case(f"axis {axis}", "RMSNormalization", [random(2, 3, 4), random(*(2, 3, 4)[axis:])],
+             lambda x, s: x / torch.sqrt((x * x).mean(tuple(range(axis, 0)), keepdim=True) + 1e-5) * s, {"axis": axis},
+             opset=23)
+
+
+GROUPS = (arithmetic, matrices, activations, pointwise, pieces, choices, masks, convolutions, pools, normalizations, layers,
+          shapes, reductions, movers, gathers, products)
+for group in GROUPS:
+    torch.manual_seed(zlib.crc32(group.__name__.encode()))
     group()
 path = pathlib.Path(__file__).with_name("operators.jsonl")
-path.write_text("".join(json.dumps(entry) + "\n" for entry in cases))
+path.write_text("".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in cases))
 print(f"{len(cases)} cases, {path.stat().st_size} bytes")
