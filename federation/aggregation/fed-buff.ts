@@ -1,5 +1,5 @@
 // FedBuff (Nguyen et al., AISTATS 2022, Algorithm 1): x ← x + η·(1/K)·Σ s(τ)·Δ over the K buffered updates, where τ is the
-// number of merges since the parameters that an update started from, and s(τ) = 1/√(1+τ) (their section 3.3).
+// number of merges since the parameters that an update started from, and s(τ) = 1/√(1+τ).
 // As in the paper, all updates count the same, whatever their samples. The division is by the number of updates at
 // hand, which is the buffer's size but for the last merge of a campaign.
 import type { Configured } from './configuration.ts'

@@ -1,4 +1,4 @@
-// FedNova (Wang et al., NeurIPS 2020, equation 6): each update is divided by its number of local steps τ, the mean of
+// FedNova (Wang et al., NeurIPS 2020): each update is divided by its number of local steps τ, the mean of
 // these, weighted by samples, is multiplied by the mean number of steps: x ← x + (Σ pᵢτᵢ)·Σ pᵢΔᵢ/τᵢ with pᵢ = samples/total.
 // This is the paper's rule for local SGD, whose ‖a‖₁ is τ; for other local optimisers it is the usual approximation.
 import { meanBySamples, plainRule } from './mean.ts'

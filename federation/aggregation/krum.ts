@@ -29,7 +29,7 @@ export class KrumScores {
   /** Updates that are left, in order. */
   members: number[]
   readonly #distances: Float64Array
-  readonly #neighbours: number[][]
+  readonly #neighbours: readonly Int32Array[]
   readonly #byzantine: number
   readonly #left: Uint8Array
   readonly #scores = new Map<number, number>()
@@ -59,13 +59,14 @@ export class KrumScores {
   }
 
   #score(member: number): number {
-    const offset = member * this.#left.length
+    const order = this.#neighbours[member] as Int32Array
+    const distances = this.#distances.subarray(member * this.#left.length)
     let missing = Math.max(1, this.members.length - this.#byzantine - 2)
     let score = 0
-    for (const other of this.#neighbours[member] ?? []) {
-      if (missing === 0) break
+    for (let at = 0; missing > 0 && at < order.length; at++) {
+      const other = order[at] as number
       if (this.#left[other] === 0) continue
-      score += this.#distances[offset + other] as number
+      score += distances[other] as number
       missing--
     }
     return score

@@ -109,7 +109,7 @@ describe('merging', () => {
     const before = process.memoryUsage().arrayBuffers
     const merged: number[] = []
     await merge(updates, count, {
-      memoryBytes: 64 * 1024,
+      memoryBytes: 256 * 1024,
       write: async (bytes) => {
         mostOpen = Math.max(mostOpen, (await readdir('/proc/self/fd')).length)
         mostBuffers = Math.max(mostBuffers, process.memoryUsage().arrayBuffers - before)

@@ -18,10 +18,10 @@ export function squaredDistances(gram: Float64Array, n: number): Float64Array {
 }
 
 /** For each update, the others from the nearest to the farthest. */
-export function neighbours(distances: Float64Array, n: number): number[][] {
+export function neighbours(distances: Float64Array, n: number): Int32Array[] {
   return Array.from({ length: n }, (_, k) => {
     const row = distances.subarray(k * n, (k + 1) * n)
     const others = Array.from({ length: n }, (_, l) => l).filter((l) => l !== k)
-    return others.sort((a, b) => (row[a] as number) - (row[b] as number) || a - b)
+    return Int32Array.from(others.sort((a, b) => (row[a] as number) - (row[b] as number) || a - b))
   })
 }

@@ -29,19 +29,22 @@ export function normClipping({ byzantine, maximumNorm }: Configured<'NormClippin
 }
 
 /** For each update, itself and its n − f − 1 nearest. */
-function mixingGroups(gram: Float64Array, n: number, byzantine: number): number[][] {
-  return neighbours(squaredDistances(gram, n), n).map((others, own) => [
-    own,
-    ...others.slice(0, n - byzantine - 1),
-  ])
+function mixingGroups(gram: Float64Array, n: number, byzantine: number): Int32Array[] {
+  return neighbours(squaredDistances(gram, n), n).map((others, own) =>
+    Int32Array.of(own, ...others.subarray(0, n - byzantine - 1)),
+  )
 }
 
-function normOfMean(group: readonly number[], gram: Float64Array, n: number): number {
-  let squared = 0
-  for (const a of group) {
-    for (const b of group) squared += gram[a * n + b] as number
+/** ‖Σ x‖ / k: the squares, and twice what is above the diagonal. */
+function normOfMean(group: Int32Array, gram: Float64Array, n: number): number {
+  let squares = 0
+  let products = 0
+  for (const [at, a] of group.entries()) {
+    const row = gram.subarray(a * n, (a + 1) * n)
+    squares += row[a] as number
+    for (let other = 0; other < at; other++) products += row[group[other] as number] as number
   }
-  return Math.sqrt(Math.max(0, squared)) / group.length
+  return Math.sqrt(Math.max(0, squares + 2 * products)) / group.length
 }
 
 /** The norm that ⌊2f(n−f)/n⌋ of the norms are above. */

@@ -16,7 +16,7 @@ COUNT, LENGTH, PARTICIPANTS, LEARNING_RATE = 5, 4, 8, 0.05
 
 
 class Scaffold:
-    """Karimireddy et al. 2020, Algorithm 1, lines 16 and 17. The second half of the drawn values is the change of c_i."""
+    """Karimireddy et al. 2020, Algorithm 1, the server's lines. The second half of the drawn values is the change of c_i."""
 
     def __init__(self, server_learning_rate):
         self.rate, self.c = server_learning_rate, np.zeros(LENGTH)
@@ -34,7 +34,7 @@ class Scaffold:
 
 
 class FedNova:
-    """Wang et al. 2020, equations 5 and 6, local SGD: d_i is the mean gradient that client i descended along."""
+    """Wang et al. 2020, local SGD: d_i is the mean gradient that client i descended along."""
 
     def __call__(self, x, clients):
         p = np.array([one["samples"] for one in clients]) / sum(one["samples"] for one in clients)
@@ -63,7 +63,7 @@ class FedDyn:
 
 
 class FedBuff:
-    """Nguyen et al. 2022, Algorithm 1 with the staleness scaling of section 3.3; a client's delta is w_start - w_local."""
+    """Nguyen et al. 2022, Algorithm 1 with staleness scaling; a client's delta is w_start - w_local."""
 
     def __init__(self, server_learning_rate):
         self.rate = server_learning_rate
