@@ -160,6 +160,32 @@ describe('merging', () => {
     expect(state.map((vector) => [...vector])).toEqual([[1, 1]])
   })
 
+  it('reads no update again that does not count', async () => {
+    const strategy = strategyOf({ type: 'Krum', byzantine: 0 })
+    const values = [1, 2.5, 4.2, 50, 2.4]
+    const reads = new Map<string, number>()
+    const updates = values.map((value, k): AcceptedUpdate => {
+      const participant = `node-${k}`
+      const open: AcceptedUpdate['open'] = async () => ({
+        length: 1,
+        read: async (_start, into) => {
+          reads.set(participant, (reads.get(participant) ?? 0) + 1)
+          into.fill(value)
+        },
+        close: async () => {},
+      })
+      return { participant, samples: 1, open }
+    })
+    expect([...(await merge(updates, 1, { strategy }))]).toEqual([2.5])
+    expect(Object.fromEntries(reads)).toEqual({
+      'node-0': 1,
+      'node-1': 2,
+      'node-2': 1,
+      'node-3': 1,
+      'node-4': 1,
+    })
+  })
+
   it('hands on nothing that is not finite', async () => {
     const updates = [{ participant: 'a', values: [0, 3e38] }]
     await expect(mergeInMemory({ strategy: fedAvg, updates, base: [0, 3e38] })).rejects.toThrow(
