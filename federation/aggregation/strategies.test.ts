@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { readStrategyConfiguration, StrategyConfiguration } from './configuration.ts'
+import {
+  readStrategyConfiguration,
+  StrategyConfiguration,
+  type StrategyConfigurationInput,
+} from './configuration.ts'
 import { contractCases, testStrategy } from './contract.case.ts'
 import { updateCounts } from './preconditions.ts'
 import { strategyOf } from './strategies.ts'
@@ -72,6 +76,54 @@ describe('the strategies', () => {
     const strategy = strategyOf(readStrategyConfiguration(configuration))
     const updates = [{ participant: 'a', values: [1], ...update }]
     await expect(mergeInMemory({ strategy, updates })).rejects.toThrow(said)
+  })
+})
+
+describe('two liars among eleven', () => {
+  const honest = Array.from({ length: 9 }, (_, k) => [0, 1, 2].map((i) => 1 + 0.3 * Math.sin(7 * k + i)))
+  const mean = [0, 1, 2].map((i) => honest.reduce((sum, row) => sum + row[i]!, 0) / honest.length)
+  const error = async (configuration: StrategyConfigurationInput, lies: number[][]): Promise<number> => {
+    const strategy = strategyOf(readStrategyConfiguration(configuration))
+    const updates = [...lies, ...honest].map((values, k) => ({ participant: `n${k}`, values }))
+    const { parameters } = await mergeInMemory({ strategy, updates })
+    return Math.hypot(...mean.map((value, i) => parameters[i]! - value))
+  }
+  const attacks = [
+    {
+      attack: 'shout',
+      lies: [
+        [1e9, 1e9, 1e9],
+        [1e9, -1e9, 1e9],
+      ],
+    },
+    { attack: 'turn the sign', lies: [mean.map((v) => -10 * v), mean.map((v) => -10 * v)] },
+    {
+      attack: 'hide in one value',
+      lies: [
+        [1, 1, 100],
+        [1, 1, 100],
+      ],
+    },
+  ]
+  const robust: StrategyConfigurationInput[] = [
+    { type: 'Median' },
+    { type: 'TrimmedMean', trimmed: 2 },
+    { type: 'Krum', byzantine: 2 },
+    { type: 'MultiKrum', byzantine: 2, selected: 7 },
+    { type: 'Bulyan', byzantine: 2 },
+    { type: 'GeometricMedian' },
+    { type: 'NormClipping', byzantine: 2 },
+  ]
+
+  it.each(attacks.flatMap((attack) => robust.map((configuration) => ({ ...attack, configuration }))))(
+    'who $attack move $configuration.type by less than half of what honest nodes say',
+    async ({ lies, configuration }) => {
+      expect(await error(configuration, lies)).toBeLessThan(0.5 * Math.hypot(...mean))
+    },
+  )
+
+  it.each(attacks)('who $attack move FedAvg by more', async ({ lies }) => {
+    expect(await error({ type: 'FedAvg' }, lies)).toBeGreaterThan(Math.hypot(...mean))
   })
 })
 
