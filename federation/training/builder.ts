@@ -19,13 +19,20 @@ export class GraphBuilder {
   readonly inputs: ValueInfo[] = []
   readonly nodes: Node[] = []
   readonly initializers = new Map<string, TensorValue>()
-  private readonly taken: Set<string>
+  private taken: Set<string>
   private readonly constants = new Map<string, string>()
   private readonly producers = new Map<string, Node>()
   private readonly shapes = new Map<string, Shape>()
 
   constructor(taken: Iterable<string>) {
     this.taken = new Set(taken)
+  }
+
+  /** A builder for the body of a Loop or Scan in this graph: a name that is new in one is new in the other. */
+  body(): GraphBuilder {
+    const body = new GraphBuilder([])
+    body.taken = this.taken
+    return body
   }
 
   fresh(base: string): string {
@@ -54,6 +61,13 @@ export class GraphBuilder {
     this.nodes.push(node)
     this.producers.set(output, node)
     return output
+  }
+
+  /** Adds a node with several outputs. */
+  addSeveral(op: string, inputs: readonly string[], count: number, attributes: Attributes = {}): string[] {
+    const outputs = Array.from({ length: count }, () => this.fresh(op))
+    this.nodes.push({ op, name: outputs[0] ?? '', inputs, outputs, attributes })
+    return outputs
   }
 
   /** A node as given, with the names of its outputs. */

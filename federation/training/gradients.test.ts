@@ -17,7 +17,6 @@ import {
   type Node,
   type TensorValue,
 } from './graph.ts'
-import { elementCount } from './manifest.ts'
 import { OPERATORS } from './operators/index.ts'
 import { type GraphRun, runGraph } from './testing/graph-run.ts'
 
@@ -29,7 +28,7 @@ const Constant = z.union([
   z.null(),
   numbers,
   z.object({ int64: numbers }),
-  z.object({ type: z.enum(['float32', 'int64', 'bool']), shape: numbers, data: numbers }),
+  z.object({ type: z.enum(['float32', 'int32', 'int64', 'bool']), shape: numbers, data: numbers }),
 ])
 const GivenAttribute = z.union([z.number(), z.string(), numbers, z.object({ float: z.number() })])
 const Case = z.object({
@@ -49,37 +48,13 @@ const Case = z.object({
 })
 type Case = z.infer<typeof Case>
 
-/** A case in which all outputs that are used lie flat in one, one after another; `outputs` has their shapes. */
-const FlatCase = Case.omit({ outputs: true }).extend({
-  y: Values,
-  dy: numbers,
-  outputs: z.array(numbers.nullable()).optional(),
-})
-
-function outputsOf({ y, dy, outputs }: z.infer<typeof FlatCase>): Case['outputs'] {
-  let first = 0
-  return (outputs ?? [y.shape]).map((shape) => {
-    if (!shape) return null
-    const end = first + elementCount(shape)
-    const output = { shape, data: y.data.slice(first, end), dy: dy.slice(first, end) }
-    first = end
-    return output
-  })
-}
-
-function parseCase(line: string): Case {
-  const value: unknown = JSON.parse(line)
-  const flat = FlatCase.safeParse(value)
-  return flat.success ? { ...flat.data, outputs: outputsOf(flat.data) } : Case.parse(value)
-}
-
-const FILES = ['operators.jsonl', 'convolutions.jsonl']
+const FILES = ['operators.jsonl', 'convolutions.jsonl', 'recurrent.jsonl']
 
 const cases = FILES.flatMap((file) =>
   readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')
     .trim()
     .split('\n')
-    .map(parseCase),
+    .map((line) => Case.parse(JSON.parse(line))),
 )
 
 /** Relative to the largest element, as float32 sums cannot do better for small ones. */
@@ -159,6 +134,7 @@ function constantTensor(constant: NonNullable<z.infer<typeof Constant>>): Tensor
   if ('int64' in constant) return int64Tensor(constant.int64)
   const { type, shape, data } = constant
   if (type === 'float32') return floatTensor(data, shape)
+  if (type === 'int32') return { type, shape, data: Int32Array.from(data) }
   return { type, shape, data: type === 'bool' ? Uint8Array.from(data) : BigInt64Array.from(data, BigInt) }
 }
 

@@ -145,10 +145,10 @@ export function renamed(graph: Graph, names: ReadonlyMap<string, string>): Graph
   }
 }
 
-/** How a message names a node: operator, name, and the value it makes. */
+/** How a message names a node: operator, name, and the first value it makes. */
 export function describeNode(node: Node): string {
   const name = node.name === '' ? '' : ` ${quoted(node.name)}`
-  return `${node.op}${name} (output ${quoted(node.outputs[0] ?? '')})`
+  return `${node.op}${name} (output ${quoted(node.outputs.find((output) => output !== '') ?? '')})`
 }
 
 /** Text from outside, made safe to show: bounded, and with control characters escaped. */

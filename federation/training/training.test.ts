@@ -31,10 +31,14 @@ const Run = z.object({
   constants: z.partialRecord(ConstantRole, z.record(z.string(), numbers)).optional(),
 })
 
-const runs = readFileSync(new URL('testdata/training.jsonl', import.meta.url), 'utf8')
-  .trim()
-  .split('\n')
-  .map((line) => Run.parse(JSON.parse(line)))
+const FILES = ['training.jsonl', 'layers.jsonl']
+
+const runs = FILES.flatMap((file) =>
+  readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => Run.parse(JSON.parse(line))),
+)
 
 describe('training', () => {
   it.each(runs)('$name follows PyTorch for every step', async (golden) => {

@@ -18,6 +18,7 @@ import { pads } from './pad.ts'
 import { pointwise } from './pointwise.ts'
 import { pooling } from './pooling.ts'
 import { rectifier } from './rectifier.ts'
+import { recurrent } from './recurrent.ts'
 import { reductions } from './reduction.ts'
 import { repeat } from './repeat.ts'
 import { resizing } from './resize.ts'
@@ -46,6 +47,7 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map(
     ...pointwise,
     ...pooling,
     ...rectifier,
+    ...recurrent,
     ...reductions,
     ...repeat,
     ...resizing,

@@ -1,8 +1,7 @@
 """What the scripts that write golden cases of operators share.
 
-A case holds an ONNX node (op, attributes), its inputs, the gradient `dy` of its output, and what PyTorch makes of them in
-float64: `y`, and for each input that has one, its gradient. Of a node with several outputs, `outputs` has their
-shapes (None: not used) and y is all of them, flat, one after the other. Inputs are exact in float32.
+A case holds an ONNX node (op, attributes), its inputs, and what PyTorch makes of them in float64: its outputs (null: not
+used), each with a gradient `dy`, and for each input that has one, its gradient. Inputs are exact in float32.
 """
 import json
 import pathlib
@@ -28,20 +27,19 @@ class Cases:
     def add(self, name, op, inputs, function, attributes=None, constants=None, **more):
         """inputs: tensors that get gradients; constants: input index -> floats, {"int64": …} or None (absent)."""
         leaves = [value.clone().requires_grad_() for value in inputs]
-        y = function(*leaves)
-        if isinstance(y, (list, tuple)):
-            more["outputs"] = [None if value is None else list(value.shape) for value in y]
-            y = torch.cat([value.flatten() for value in y if value is not None]).reshape(1, -1)
-        dy = random(*y.shape)
-        gradients = torch.autograd.grad(y, leaves, dy, allow_unused=True)
+        found = function(*leaves)
+        found = list(found) if isinstance(found, (list, tuple)) else [found]
+        used = [value for value in found if value is not None]
+        dys = [random(*value.shape) for value in used]
+        gradients = torch.autograd.grad(used, leaves, dys, allow_unused=True)
+        described = iter({"shape": list(y.shape), "data": numbers(y), "dy": numbers(dy)} for y, dy in zip(used, dys))
         self.lines.append({
             "name": f"{op} {name}".strip(),
             "op": op,
             "attributes": attributes or {},
             "inputs": [{"shape": list(v.shape), "data": numbers(v)} for v in inputs],
             "constants": constants or {},
-            "y": {"shape": list(y.shape), "data": numbers(y)},
-            "dy": numbers(dy),
+            "outputs": [None if value is None else next(described) for value in found],
             "gradients": [None if g is None else numbers(g) for g in gradients],
             **more,
         })
