@@ -28,47 +28,43 @@ export function multiKrum({ byzantine, selected }: Configured<'MultiKrum'>): Mer
 export class KrumScores {
   /** Updates that are left, in order. */
   members: number[]
-  readonly #distances: Float64Array
-  readonly #neighbours: readonly Int32Array[]
   readonly #byzantine: number
-  readonly #left: Uint8Array
+  /** For each update, the other members from the nearest to the farthest, and how far they are; what follows them is void. */
+  readonly #neighbours: readonly Int32Array[]
+  readonly #distances: readonly Float64Array[]
   readonly #scores = new Map<number, number>()
 
   constructor(distances: Float64Array, byzantine: number) {
     const n = Math.sqrt(distances.length)
-    this.#distances = distances
-    this.#neighbours = neighbours(distances, n)
-    this.#byzantine = byzantine
-    this.#left = new Uint8Array(n).fill(1)
     this.members = Array.from({ length: n }, (_, k) => k)
+    this.#byzantine = byzantine
+    this.#neighbours = neighbours(distances, n)
+    this.#distances = this.#neighbours.map((order, k) =>
+      Float64Array.from(order, (other) => distances[k * n + other] as number),
+    )
   }
 
-  /** Sum of squared distances to the nearest n − f − 2 other members, at least one. */
+  /** Sum of squared distances to the nearest n − f − 2 other members, at least one if there is any. */
   of(member: number): number {
     const known = this.#scores.get(member)
     if (known !== undefined) return known
-    const score = this.#score(member)
+    const others = this.members.length - 1
+    const count = Math.min(others, Math.max(1, others - this.#byzantine - 1))
+    const distances = this.#distances[member] as Float64Array
+    let score = 0
+    for (let at = 0; at < count; at++) score += distances[at] as number
     this.#scores.set(member, score)
     return score
   }
 
   remove(member: number): void {
     this.members = this.members.filter((one) => one !== member)
-    this.#left[member] = 0
     this.#scores.clear()
-  }
-
-  #score(member: number): number {
-    const order = this.#neighbours[member] as Int32Array
-    const distances = this.#distances.subarray(member * this.#left.length)
-    let missing = Math.max(1, this.members.length - this.#byzantine - 2)
-    let score = 0
-    for (let at = 0; missing > 0 && at < order.length; at++) {
-      const other = order[at] as number
-      if (this.#left[other] === 0) continue
-      score += distances[other] as number
-      missing--
+    for (const other of this.members) {
+      const order = this.#neighbours[other] as Int32Array
+      const at = order.indexOf(member)
+      order.copyWithin(at, at + 1)
+      this.#distances[other]?.copyWithin(at, at + 1)
     }
-    return score
   }
 }

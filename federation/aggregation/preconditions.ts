@@ -51,7 +51,7 @@ export function problemWithCount(configuration: StrategyConfiguration, updates: 
   for (const minimum of atLeast) {
     const value = valueOf(minimum, configuration)
     if (updates < value) {
-      return `${described(configuration, minimum)} needs at least ${value} updates${formula(minimum)}; there are ${updates}`
+      return `${described(configuration, minimum)} needs at least ${counted(value)}${formula(minimum)}; there are ${updates}`
     }
   }
   if (atMost !== undefined && updates > atMost) {
@@ -69,6 +69,10 @@ function valueOf({ factors, constant }: Bound, configuration: StrategyConfigurat
 
 function memberOf(configuration: StrategyConfiguration, member: string): number {
   return (configuration as unknown as Record<string, number>)[member] as number
+}
+
+function counted(updates: number): string {
+  return updates === 1 ? '1 update' : `${updates} updates`
 }
 
 /** "Krum with byzantine 2" */

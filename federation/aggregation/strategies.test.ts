@@ -45,7 +45,7 @@ describe('the strategies', () => {
       updates: 6,
       said: 'NormClipping with byzantine 3 needs at least 7 updates (2 × byzantine + 1); there are 6',
     },
-    { configuration: { type: 'FedAvg' }, updates: 0, said: 'FedAvg needs at least 1 updates; there are 0' },
+    { configuration: { type: 'FedAvg' }, updates: 0, said: 'FedAvg needs at least 1 update; there are 0' },
     {
       configuration: { type: 'GeometricMedian' },
       updates: 1025,
