@@ -9,6 +9,7 @@ import { readManifest } from './manifest.ts'
 import { readModel } from './model.ts'
 import { SUPPORTED_OPERATORS } from './operators/index.ts'
 import { findProblems } from './prepare.ts'
+import { LocalTrainer } from './session.ts'
 import { filled, MLP, modelBytes, type ModelParts, node, weight, x } from './testdata/models.ts'
 
 const SGD: TrainingConfigurationInput = {
@@ -394,7 +395,7 @@ describe('the loss', () => {
     const parts = { ...MLP, nodes: [...MLP.nodes.slice(0, 2), node('Gemm', ['r', 'w2', 'b2'], 'z')] }
     const ended = { ...parts, nodes: [...parts.nodes, node('Softmax', ['z'], 'y', { axis: int(0) })] }
     await expect(compiled(ended, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(
-      /Softmax "y" \(output "y"\): its axis is 0; loss SoftmaxCrossEntropy needs the last one, -1/,
+      /Softmax "y" \(output "y"\): its axis is 0 of \[batch, 2\]; loss SoftmaxCrossEntropy needs axis 1/,
     )
   })
 
@@ -422,10 +423,40 @@ describe('the loss', () => {
     expect(await operators({ ...parts, nodes: reused })).toContain('Sigmoid')
   })
 
+  it('SoftmaxCrossEntropy takes classes at many positions, along axis 1', async () => {
+    const parts: ModelParts = {
+      inputs: [x('batch', 2, 5)],
+      nodes: [node('Conv', ['x', 'w'], 'z'), node('Softmax', ['z'], 'y', { axis: int(1) })],
+      initializers: { w: weight(3, 2, 1) },
+    }
+    const trainer = await LocalTrainer.load(await compiled(parts, { loss: { type: 'SoftmaxCrossEntropy' } }))
+    expect(trainer.manifest.label).toMatchObject({ shape: [4, 5], type: 'int32', classes: 3 })
+    // Every logit is 0: each class has a third, and the first of equal ones is predicted.
+    const samples = {
+      x: new Float32Array(20).fill(1),
+      y: Int32Array.of(0, 0, 0, 0, 1, 0, 2, 2, 2, 2),
+      count: 2,
+    }
+    const parameters = new Float32Array(6)
+    const { metrics } = await trainer.evaluate({ parameters, samples })
+    expect(metrics.loss).toBeCloseTo(Math.log(3))
+    expect(metrics.accuracy).toBeCloseTo((4 / 5 + 1 / 5) / 2)
+    const request = { parameters, samples, epochs: 1, learningRate: 1, seed: 1 }
+    const trained = await trainer.trainEpochs(request)
+    // Labels 0, 1 and 2 have 5, 1 and 4 of 10 positions; each input is 1.
+    const want = [5, 5, 1, 1, 4, 4].map((count) => count / 10 - 1 / 3)
+    for (const [index, value] of want.entries()) expect(trained.parameters[index]).toBeCloseTo(value)
+    await trainer.close()
+    const last = { ...parts, nodes: [node('Conv', ['x', 'w'], 'z'), node('Softmax', ['z'], 'y')] }
+    await expect(compiled(last, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(
+      /its axis is -1 of \[batch, 3, 5\]; loss SoftmaxCrossEntropy needs axis 1/,
+    )
+  })
+
   it('SoftmaxCrossEntropy needs classes', async () => {
     const parts = { ...MLP, initializers: { ...MLP.initializers, w2: weight(4, 1), b2: weight(1) } }
     await expect(compiled(parts, { loss: { type: 'SoftmaxCrossEntropy' } })).rejects.toThrow(
-      /needs an output of shape \[batch, classes\] with 2 or more classes; the model's is \[batch, 1\]/,
+      /needs an output of shape \[batch, classes\] or .* with 2 or more classes; the model's is \[batch, 1\]/,
     )
   })
 })

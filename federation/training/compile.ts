@@ -50,11 +50,12 @@ export async function compileTraining(
   configuration: TrainingConfigurationInput,
 ): Promise<CompiledModel> {
   const settings = readConfiguration(configuration)
-  const prepared = withLogits(prepare(model, settings.frozen), settings.loss)
+  const whole = prepare(model, settings.frozen)
   const evaluationBatchSize = settings.evaluationBatchSize ?? settings.batchSize
-  const discovered = await discover(prepared, settings.batchSize)
+  const discovered = await discover(whole, settings.batchSize)
+  const prepared = withLogits(whole, settings.loss, discovered.shapes)
   const forEvaluation =
-    evaluationBatchSize === settings.batchSize ? discovered : await discover(prepared, evaluationBatchSize)
+    evaluationBatchSize === settings.batchSize ? discovered : await discover(whole, evaluationBatchSize)
 
   const training = await compileStep(prepared, discovered, settings)
   const evaluation = compileEvaluation(prepared, forEvaluation, settings)

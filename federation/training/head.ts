@@ -3,9 +3,11 @@
  * SoftmaxCrossEntropy, Sigmoid for BinaryCrossEntropy. The result is the same function with a loss that stays
  * exact where probabilities round to 0 or 1. A model that ends in neither gives logits already.
  */
+import type { Shape } from './builder.ts'
 import type { Loss } from './configuration.ts'
 import { ModelError } from './errors.ts'
 import { describeNode, intOf, type Node } from './graph.ts'
+import { positiveAxis } from './operators/operator.ts'
 import type { Prepared } from './prepare.ts'
 
 const PASSING: Record<Loss['type'], readonly string[]> = {
@@ -22,7 +24,8 @@ const OWN: Record<Loss['type'], readonly string[]> = {
   Huber: [],
 }
 
-export function withLogits(prepared: Prepared, loss: Loss): Prepared {
+/** @param shapes of the model's values */
+export function withLogits(prepared: Prepared, loss: Loss, shapes: ReadonlyMap<string, Shape>): Prepared {
   const last = finalActivation(prepared, PASSING[loss.type])
   if (!last || PASSING[loss.type].length === 0) return prepared
   const others = Object.values(OWN)
@@ -36,7 +39,7 @@ export function withLogits(prepared: Prepared, loss: Loss): Prepared {
     )
   }
   if (!OWN[loss.type].includes(last.op)) return prepared
-  checkAxis(last, loss)
+  checkAxis(last, loss, shapes.get(last.outputs[0] ?? ''))
   const identity: Node = { ...last, op: 'Identity', attributes: {} }
   return { ...prepared, nodes: prepared.nodes.map((node) => (node === last ? identity : node)) }
 }
@@ -52,10 +55,13 @@ function finalActivation({ nodes, output }: Prepared, passing: readonly string[]
   return node
 }
 
-/** Classes are the second and last of two dimensions. */
-function checkAxis(node: Node, loss: Loss): void {
+/** Classes are axis 1; of two axes that is also the last. */
+function checkAxis(node: Node, loss: Loss, shape: Shape = []): void {
   if (loss.type !== 'SoftmaxCrossEntropy') return
   const axis = intOf(node, 'axis', -1)
-  if (axis === 1 || axis === -1) return
-  throw new ModelError(`${describeNode(node)}: its axis is ${axis}; loss ${loss.type} needs the last one, -1`)
+  if (positiveAxis(axis, shape.length) === 1) return
+  throw new ModelError(
+    `${describeNode(node)}: its axis is ${axis} of [${['batch', ...shape.slice(1)].join(', ')}]; loss ${loss.type} ` +
+      'needs axis 1, the classes',
+  )
 }

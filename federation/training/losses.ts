@@ -31,14 +31,14 @@ export interface Head {
 
 export function labelFor(loss: Loss, output: Shape): Omit<Label, 'name'> {
   if (loss.type !== 'SoftmaxCrossEntropy') return { shape: [...output], type: 'float32' }
-  const [batch = 1, classes = 0] = output
-  if (output.length !== 2 || classes < 2) {
+  const [batch = 1, classes = 0, ...positions] = output
+  if (output.length < 2 || classes < 2) {
     throw new ModelError(
-      `loss SoftmaxCrossEntropy needs an output of shape [batch, classes] with 2 or more classes; ` +
-        `the model's is [${['batch', ...output.slice(1)].join(', ')}]`,
+      `loss SoftmaxCrossEntropy needs an output of shape [batch, classes] or [batch, classes, positions…] with 2 ` +
+        `or more classes; the model's is [${['batch', ...output.slice(1)].join(', ')}]`,
     )
   }
-  return { shape: [batch], type: 'int32', classes }
+  return { shape: [batch, ...positions], type: 'int32', classes }
 }
 
 export function metricsFor(loss: Loss): Metric[] {
@@ -59,6 +59,7 @@ export function emitLoss(loss: Loss, head: Head): LossGraph {
   }
 }
 
+/** Classes along axis 1; where there are positions after it, a sample's loss is their mean. */
 function softmaxCrossEntropy({ builder, z, shape, y }: Head): LossGraph {
   const label = builder.cast(y, 'int64')
   const classes = builder.constant({
@@ -67,18 +68,24 @@ function softmaxCrossEntropy({ builder, z, shape, y }: Head): LossGraph {
     data: BigInt64Array.of(BigInt(shape[1] ?? 0)),
   })
   const offOn = builder.constant(floatTensor([0, 1], [2]))
-  const target = builder.add('OneHot', [label, classes, offOn])
+  const target = builder.add('OneHot', [label, classes, offOn], { axis: int(1) })
   const logProbability = builder.add('LogSoftmax', [z], { axis: int(1) })
   const picked = builder.reduceSum(builder.add('Mul', [logProbability, target]), [1], false)
+  const positions: Head = { builder, z, y, shape: shape.toSpliced(1, 1) }
   return {
-    perSample: builder.add('Neg', [picked]),
+    perSample: sampleMean(positions, builder.add('Neg', [picked])),
     gradient: (coefficient) => {
       const difference = builder.add('Sub', [builder.add('Exp', [logProbability]), target])
-      return builder.add('Mul', [difference, builder.reshape(coefficient, [shape[0] ?? 1, 1])])
+      const share = shareOf(positions, coefficient)
+      return builder.add('Mul', [
+        difference,
+        builder.reshape(share, [shape[0] ?? 1, ...shape.slice(1).map(() => 1)]),
+      ])
     },
     metrics: () => {
       const predicted = builder.add('ArgMax', [z], { axis: int(1), keepdims: int(0) })
-      return { correct: builder.cast(builder.add('Equal', [predicted, label]), 'float32') }
+      const correct = builder.cast(builder.add('Equal', [predicted, label]), 'float32')
+      return { correct: sampleMean(positions, correct) }
     },
   }
 }
@@ -147,8 +154,14 @@ function sampleMean({ builder, shape }: Head, value: string): string {
   return builder.add('ReduceMean', [value, builder.int64(axes)], { keepdims: int(0) })
 }
 
-function scaledRows({ builder, shape }: Head, value: string, coefficient: string): string {
-  const outputs = elementCount(shape.slice(1))
-  const share = outputs === 1 ? coefficient : builder.add('Mul', [coefficient, builder.scalar(1 / outputs)])
+function scaledRows(head: Head, value: string, coefficient: string): string {
+  const { builder, shape } = head
+  const share = shareOf(head, coefficient)
   return builder.add('Mul', [value, builder.reshape(share, [shape[0] ?? 1, ...shape.slice(1).map(() => 1)])])
+}
+
+/** [batch]: what one of a sample's outputs counts in the batch's loss. */
+function shareOf({ builder, shape }: Head, coefficient: string): string {
+  const outputs = elementCount(shape.slice(1))
+  return outputs === 1 ? coefficient : builder.add('Mul', [coefficient, builder.scalar(1 / outputs)])
 }
