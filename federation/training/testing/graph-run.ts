@@ -8,6 +8,7 @@ import { emitBackward } from '../backward.ts'
 import { observe } from '../discover.ts'
 import { emitForward } from '../emit.ts'
 import { floatTensor, type Node, type TensorValue, type ValueInfo } from '../graph.ts'
+import { elementCount } from '../manifest.ts'
 import type { Prepared } from '../prepare.ts'
 import { prune } from '../prune.ts'
 import { upgraded } from '../upgrade.ts'
@@ -22,8 +23,8 @@ export interface GraphCase {
   /** Running state, by name. */
   state?: Readonly<Record<string, TensorValue>>
   constants?: Readonly<Record<string, TensorValue>>
-  /** Values to read, each with the gradient that flows back from it, if one does. */
-  outputs: readonly { name: string; dy?: readonly number[] }[]
+  /** Values to read, each with the gradient that flows back from it, if one does; perhaps made for its size. */
+  outputs: readonly { name: string; dy?: readonly number[] | ((size: number) => readonly number[]) }[]
   batchSize?: number
   rowMask?: readonly number[]
   uniform?: readonly number[]
@@ -57,7 +58,7 @@ export async function runGraph(given: GraphCase): Promise<GraphRun> {
     if (dy === undefined) continue
     const shape = builder.shape(name)
     const seed = builder.input(`${name} dy`, shape)
-    feeds[seed] = floats(dy, shape)
+    feeds[seed] = floats(typeof dy === 'function' ? dy(elementCount(shape)) : dy, shape)
     seeds.set(name, seed)
   }
   const gradients = emitBackward(forward, seeds, Object.keys(given.parameters))

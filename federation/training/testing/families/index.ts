@@ -1,0 +1,11 @@
+/*
+ * Every operator with a gradient belongs to a family of cases that are drawn at random.
+ */
+import type { Family } from '../node-case.ts'
+import { elementwise } from './elementwise.ts'
+import { gathers } from './gathers.ts'
+import { movers } from './movers.ts'
+import { products } from './products.ts'
+import { reductions } from './reductions.ts'
+
+export const FAMILIES: readonly Family[] = [...elementwise, ...reductions, ...products, ...movers, ...gathers]
