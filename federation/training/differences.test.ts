@@ -23,8 +23,8 @@ describe.each(FAMILIES)('gradients of $name', ({ cases }) => {
 describe('the families', () => {
   /** Tested by their golden cases alone. */
   const ELSEWHERE =
-    'AveragePool Conv ConvTranspose Dropout GlobalAveragePool GlobalMaxPool GroupNormalization Identity ' +
-    'InstanceNormalization LRN MaxPool Resize'
+    'AveragePool Conv ConvTranspose Dropout GRU GlobalAveragePool GlobalMaxPool GroupNormalization Identity ' +
+    'InstanceNormalization LRN LSTM MaxPool RNN Resize'
 
   it('have cases of every other operator with a gradient', () => {
     const drawn = new Set(
