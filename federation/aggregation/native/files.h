@@ -1,5 +1,5 @@
-// Adds up float32 files without a detour through JavaScript: a piece of a few files at a time is read into memory that
-// fits into the second-level cache and added from there, so main memory is read once.
+// Adds up float32 files without a detour through JavaScript: a piece of a few files at a time is read into a megabyte of
+// memory, which stays in the cache, and added from there.
 #ifndef TRIBUTARY_FILES_H
 #define TRIBUTARY_FILES_H
 

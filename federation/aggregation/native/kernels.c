@@ -39,36 +39,46 @@ INLINE doubles widened(const void *values) {
   return __builtin_convertvector(*(const loose_floats *)values, doubles);
 }
 
-// The sums of a tile stay in the first-level cache while all updates pass by.
-#define SUM_TILE 2048
+// The sums of a tile stay in the second-level cache while all updates pass by. Shorter tiles would end the streams in which
+// processors read ahead.
+#define SUM_TILE 16384
 #define FUSED 8
 
-INLINE void accumulate_fused(double *sums, const float *const *updates, const double *weights, size_t length) {
+// `count` is a constant where this is used, so that nothing is looked up while the values pass by.
+INLINE void accumulate_fused(double *sums, const float *const *updates, const double *weights, size_t count, size_t length) {
   size_t i = 0;
   for (; i + WIDTH <= length; i += WIDTH) {
     doubles sum = *(loose_doubles *)(sums + i);
-    for (int k = 0; k < FUSED; k++) sum += weights[k] * widened(updates[k] + i);
+    for (size_t k = 0; k < count; k++) sum += weights[k] * widened(updates[k] + i);
     *(loose_doubles *)(sums + i) = sum;
   }
   for (; i < length; i++) {
-    for (int k = 0; k < FUSED; k++) sums[i] += weights[k] * (double)updates[k][i];
+    for (size_t k = 0; k < count; k++) sums[i] += weights[k] * (double)updates[k][i];
   }
 }
 
-INLINE void accumulate_one(double *sums, const float *update, double weight, size_t length) {
-  for (size_t i = 0; i < length; i++) sums[i] += weight * (double)update[i];
+static void accumulate_some(double *sums, const float *const *updates, const double *weights, size_t count, size_t length) {
+  switch (count) {
+    case 1: accumulate_fused(sums, updates, weights, 1, length); break;
+    case 2: accumulate_fused(sums, updates, weights, 2, length); break;
+    case 3: accumulate_fused(sums, updates, weights, 3, length); break;
+    case 4: accumulate_fused(sums, updates, weights, 4, length); break;
+    case 5: accumulate_fused(sums, updates, weights, 5, length); break;
+    case 6: accumulate_fused(sums, updates, weights, 6, length); break;
+    case 7: accumulate_fused(sums, updates, weights, 7, length); break;
+    default: accumulate_fused(sums, updates, weights, FUSED, length);
+  }
 }
 
 static void accumulate(double *sums, const float *const *updates, const double *weights, size_t count, size_t length) {
   for (size_t start = 0; start < length; start += SUM_TILE) {
     size_t tile = length - start < SUM_TILE ? length - start : SUM_TILE;
-    size_t k = 0;
-    for (; k + FUSED <= count; k += FUSED) {
-      const float *fused[FUSED];
-      for (int j = 0; j < FUSED; j++) fused[j] = updates[k + j] + start;
-      accumulate_fused(sums + start, fused, weights + k, tile);
+    for (size_t k = 0; k < count; k += FUSED) {
+      size_t some = count - k < FUSED ? count - k : FUSED;
+      const float *rows[FUSED];
+      for (size_t j = 0; j < some; j++) rows[j] = updates[k + j] + start;
+      accumulate_some(sums + start, rows, weights + k, some, tile);
     }
-    for (; k < count; k++) accumulate_one(sums + start, updates[k] + start, weights[k], tile);
   }
 }
 
