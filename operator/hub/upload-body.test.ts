@@ -54,6 +54,16 @@ describe('the body of an upload', () => {
     expect([check.size, counted]).toEqual([length, length])
   })
 
+  it('gives the memory of its pieces back once they are written, but not memory that others use', async () => {
+    const [own, shared] = [new Uint8Array(1_000), new Uint8Array(1_000)]
+    const body = new PassThrough()
+    const received = receive(body)
+    body.write(Buffer.from(own.buffer))
+    body.end(Buffer.from(shared.buffer, 0, 500))
+    expect(await received).toBe('whole')
+    expect([own.byteLength, shared.byteLength]).toEqual([0, 1_000])
+  })
+
   it('that breaks off leaves on the disk what had arrived, and the check knows it', async () => {
     const body = new PassThrough()
     const received = receive(body)
