@@ -5,6 +5,7 @@ import path from 'node:path'
 import { ensurePackages, imagePackages } from '#e2e/cluster/packages.ts'
 import { checkoutFolder, imagesFolder } from '#e2e/cluster/paths.ts'
 import { progressTo, type Progress } from '#e2e/cluster/progress.ts'
+import { addKernels } from './addon.ts'
 import { copyOnnxRuntime, makeBase } from './base.ts'
 import { buildImage, removeImageStore } from './buildah.ts'
 import { bundleImages, bundlePath, images, type ImageName } from './bundle.ts'
@@ -35,6 +36,7 @@ export async function buildImages(architecture: Architecture, progress: Progress
     const root = path.join(base, `rootfs-${architecture}`)
     await makeBase(root, architecture)
     await copyOnnxRuntime(path.join(root, 'app', 'node_modules'), architecture)
+    await addKernels(path.join(root, 'app'), architecture, progress)
     for (const image of images) {
       step.update(image)
       await buildOne(image, architecture, { base, context: path.join(contexts, image) })
