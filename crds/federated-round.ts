@@ -1,6 +1,7 @@
 // FederatedRound: one federated campaign over one EdgeModel. This file is the only source of its type, schema,
 // defaults, descriptions and CEL rules; docs/api.md says how the parts work together.
 import { z } from 'zod'
+import { Aggregation, aggregationRules } from './aggregation.ts'
 import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
 import { rule, seconds, validations } from './rules.ts'
 import { Evaluation, Training } from './training.ts'
@@ -57,21 +58,6 @@ const Completion = z
   })
   .prefault({})
   .describe('When a round is complete.')
-
-const Aggregation = z
-  .object({
-    strategy: z
-      .object({
-        type: z
-          .enum(['FedAvg'])
-          .default('FedAvg')
-          .describe('FedAvg: mean of the updates weighted by training samples (McMahan et al. 2017).'),
-      })
-      .prefault({})
-      .describe('Aggregation strategy.'),
-  })
-  .prefault({})
-  .describe('How updates are merged. Cannot be changed.')
 
 const Until = z
   .object({
@@ -175,6 +161,7 @@ export const FederatedRoundSpec = z
         'participants.perRound must be at least completion.minUpdates, or no round can reach its quorum',
         { fieldPath: '.participants.perRound' },
       ),
+      ...aggregationRules,
       rule(
         "!has(self.until) || self.until.metric == 'loss' || (self.until.metric == 'accuracy') == (self.training.loss.type in ['SoftmaxCrossEntropy', 'BinaryCrossEntropy'])",
         'until.metric does not fit training.loss.type: accuracy goes with SoftmaxCrossEntropy and BinaryCrossEntropy, meanAbsoluteError and meanSquaredError with MeanSquaredError and Huber',

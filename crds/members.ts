@@ -23,10 +23,14 @@ export const goesWithItsType = (...types: string[]): Rule[] =>
 export const needsItsMember = (...types: string[]): Rule[] =>
   types.map((type) => {
     const member = memberOf(type)
-    return rule(`self.type != '${type}' || has(self.${member})`, `type ${type} needs ${member}`, {
-      fieldPath: '.type',
-      value: 'self.type',
-    })
+    return rule(
+      `!has(self.type) || self.type != '${type}' || has(self.${member})`,
+      `type ${type} needs ${member}`,
+      {
+        fieldPath: '.type',
+        value: 'self.type',
+      },
+    )
   })
 
 /** A choice as configurations write it: the parameters stand beside the type. */

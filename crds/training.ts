@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { goesWithItsType } from './members.ts'
 import { Optimizer } from './optimizer.ts'
+import { Schedule } from './schedule.ts'
 import { seconds, validations } from './rules.ts'
 
 const Loss = z
@@ -34,6 +35,7 @@ export const Training = z
   .object({
     loss: Loss,
     optimizer: Optimizer,
+    schedule: Schedule,
     epochs: z
       .int()
       .min(1)

@@ -162,7 +162,10 @@ export class Tributary {
 
   async #apply(round?: number): Promise<void> {
     const { control } = this.#open()
-    const shared = { attempt: 1, participants: NODES, minimumUpdates: 2, deadlineSeconds: 600 }
+    const shared = {
+      ...{ attempt: 1, participants: NODES, minimumUpdates: 2, deadlineSeconds: 600 },
+      ...{ rounds: 1000, population: 2 },
+    }
     const plan = campaignPlan({ round: round === undefined ? undefined : { round, ...shared } })
     await call(control.applyCampaign.bind(control), plan, operatorToken)
   }

@@ -128,6 +128,72 @@ const rounds: WrongManifest[] = [
   },
 ]
 
+const strategy = (
+  type: string,
+  fields: Record<string, unknown>,
+  spec: Record<string, unknown> = {},
+): Manifest => minimalRound({ aggregation: { strategy: { type, ...fields } }, ...spec })
+
+const few = { participants: { profiles: ['gateway'], perRound: 10 }, completion: { minUpdates: 4 } }
+
+const strategies: WrongManifest[] = [
+  {
+    name: 'a strategy that does not exist',
+    manifest: strategy('FedBest', {}),
+    says: ['spec.aggregation.strategy.type', '"FedBest"', 'supported values: "FedAvg"'],
+  },
+  {
+    name: 'parameters of another strategy',
+    manifest: strategy('FedAvg', { krum: { byzantine: 1 } }),
+    says: ['spec.aggregation.strategy.krum', '"FedAvg"', 'krum goes with type Krum only'],
+  },
+  {
+    name: 'a strategy without the parameters that it needs',
+    manifest: strategy('FedProx', {}),
+    says: ['spec.aggregation.strategy.type', '"FedProx"', 'type FedProx needs fedProx'],
+  },
+  {
+    name: 'Krum with too few updates',
+    manifest: strategy('Krum', { krum: { byzantine: 1 } }, few),
+    says: ['spec.completion.minUpdates', 'too low for Krum', '2 * byzantine + 3'],
+  },
+  {
+    name: 'Multi-Krum that would average liars',
+    manifest: strategy('MultiKrum', { multiKrum: { byzantine: 0, selected: 5 } }, few),
+    says: ['spec.completion.minUpdates', 'too low for MultiKrum', 'byzantine + selected'],
+  },
+  {
+    name: 'Bulyan with too few updates',
+    manifest: strategy('Bulyan', { bulyan: { byzantine: 1 } }, few),
+    says: ['spec.completion.minUpdates', 'too low for Bulyan', '4 * byzantine + 3'],
+  },
+  {
+    name: 'a trimmed mean of nothing',
+    manifest: strategy('TrimmedMean', { trimmedMean: { trimmed: 2 } }, few),
+    says: ['spec.completion.minUpdates', 'too low for TrimmedMean', '2 * trimmed + 1'],
+  },
+  {
+    name: 'norm clipping with too few updates',
+    manifest: strategy('NormClipping', { normClipping: { byzantine: 2 } }, few),
+    says: ['spec.completion.minUpdates', 'too low for NormClipping', '2 * byzantine + 1'],
+  },
+  {
+    name: 'a comparison of every two of a whole fleet',
+    manifest: strategy('GeometricMedian', {}),
+    says: ['spec.participants.perRound', '"GeometricMedian"', 'of at most 1024'],
+  },
+  {
+    name: 'SCAFFOLD with an optimiser that is not SGD',
+    manifest: strategy('Scaffold', {}, { training: { ...regression, optimizer: { type: 'Adam' } } }),
+    says: ['spec.training.optimizer.type', '"Adam"', 'Scaffold needs training.optimizer.type SGD'],
+  },
+  {
+    name: 'a schedule without its parameters',
+    manifest: minimalRound({ training: { ...regression, schedule: { type: 'Step' } } }),
+    says: ['spec.training.schedule.type', '"Step"', 'type Step needs step'],
+  },
+]
+
 const pods: WrongManifest[] = [
   {
     name: 'a quantity with a unit that does not exist',
@@ -204,4 +270,4 @@ const modelsAndProfiles: WrongManifest[] = [
   },
 ]
 
-export const WRONG_MANIFESTS: WrongManifest[] = [...rounds, ...pods, ...modelsAndProfiles]
+export const WRONG_MANIFESTS: WrongManifest[] = [...rounds, ...strategies, ...pods, ...modelsAndProfiles]

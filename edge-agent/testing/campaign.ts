@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 
-import { type CompiledModel, compileTraining, readModel } from '#federation/training/index.ts'
+import { type CompiledModel, type Objective, compileTraining, readModel } from '#federation/training/index.ts'
 import {
   type Assignment,
   type EvaluateAssignment,
@@ -48,14 +48,17 @@ export class ScriptedCampaign {
       parameters: hub.addBlob(compiled.initialParameters),
       training: LOCAL,
       deadlineUnixMs: 1000,
+      serverControl: undefined,
+      measureInitialLoss: false,
     }
   }
 
-  static async start(): Promise<ScriptedCampaign> {
+  static async start(objective: Objective = { type: 'Plain' }): Promise<ScriptedCampaign> {
     const file = new URL('../../federation/training/testdata/regression.onnx', import.meta.url)
     const compiled = await compileTraining(readModel(readFileSync(file)), {
       loss: { type: 'MeanSquaredError' },
       optimizer: { type: 'SGD' },
+      objective,
       batchSize: 8,
     })
     const late: { campaign?: ScriptedCampaign } = {}

@@ -24,6 +24,8 @@ function value(changes: Partial<TrainAssignment> = {}): TrainAssignment {
       holdoutSplit: HoldoutSplit.TAIL,
     },
     deadlineUnixMs: 1000,
+    serverControl: undefined,
+    measureInitialLoss: false,
     ...changes,
   }
 }
@@ -33,8 +35,8 @@ const evaluate = (changes: Partial<TrainAssignment> = {}): Work => ({
   kind: 'evaluate',
   value: value(changes),
 })
-const assigned = (work: Work): Assignment => ({
-  kind: { $case: work.kind, value: work.value },
+const assigned = ({ kind, value: told }: Work): Assignment => ({
+  kind: { $case: kind, value: told } as NonNullable<Assignment['kind']>,
 })
 const failed: ParticipantMessage = {
   kind: { $case: 'failure', value: { round: 1, reason: 'DatasetMismatch', message: '' } },

@@ -59,9 +59,10 @@ function reactToWork({ running, answered }: Situation, work: Work): Reaction {
 }
 
 /** The same for two assignments exactly if the same work answers both. The deadline is not part of it. */
-export function workKey({ kind, value: { round, graphs, parameters, training } }: Work): string {
+export function workKey(work: Work): string {
+  const { round, graphs, parameters, training } = work.value
   return JSON.stringify([
-    kind,
+    work.kind,
     round,
     [graphs?.manifest?.digest, graphs?.trainingStep?.digest, graphs?.evaluation?.digest],
     parameters?.digest,
@@ -72,5 +73,6 @@ export function workKey({ kind, value: { round, graphs, parameters, training } }
       training.holdoutFraction,
       training.holdoutSplit,
     ],
+    work.kind === 'train' && [work.value.serverControl?.digest, work.value.measureInitialLoss],
   ])
 }

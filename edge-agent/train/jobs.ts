@@ -2,6 +2,8 @@
 // were downloaded, and a message between threads stays small.
 import type { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
 
+import type { StateVector } from './client-state.ts'
+
 export interface GraphFiles {
   readonly manifest: string
   readonly trainingStep: string
@@ -24,6 +26,13 @@ export interface TrainJob extends Job {
   readonly learningRate: number
   /** Drives the order of the samples and Dropout in this round on this node. */
   readonly seed: number
+  /** SCAFFOLD's control variate of the hub, if it has one already. */
+  readonly serverControl: string | undefined
+  /** Vectors that the node kept from earlier rounds, by name. */
+  readonly state: Readonly<Record<string, string>>
+  readonly measureInitialLoss: boolean
+  /** Where the vectors go that the node keeps once the update is accepted. */
+  readonly stateFolder: string
   /** Where the update goes. */
   readonly outputFolder: string
   readonly outputName: string
@@ -39,6 +48,10 @@ export interface TrainAnswer {
   readonly steps: number
   /** Mean over the samples of the last epoch. */
   readonly loss: number
+  /** Loss of the given parameters on the training samples, if it was asked for. */
+  readonly initialLoss?: number
+  /** What the node keeps once the update is accepted. */
+  readonly state: StateVector[]
   /** Of the update's file. */
   readonly digest: string
   readonly size: number

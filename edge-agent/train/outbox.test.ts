@@ -20,7 +20,15 @@ afterEach(async () => {
 
 async function finished(round: number): Promise<FinishedUpdate> {
   const bytes = Buffer.from(`update of round ${round}`)
-  const update = { key: `round ${round}`, file: `${round}.update`, samples: 5, steps: 2, loss: 0.5 }
+  const update = {
+    round,
+    state: [],
+    key: `round ${round}`,
+    file: `${round}.update`,
+    samples: 5,
+    steps: 2,
+    loss: 0.5,
+  }
   await writeFile(join(outbox.folder, update.file), bytes)
   return { ...update, digest: digestOf(bytes), size: bytes.length }
 }

@@ -8,10 +8,13 @@ import { z } from 'zod'
 import { digestOfFile } from '#federation/wire/digest.ts'
 import { writeDurably } from '#federation/wire/durable.ts'
 
+import { StateVector } from './client-state.ts'
+
 const MAXIMUM_RECORD_BYTES = 64 * 1024
 const RECORD = 'update.json'
 
 const FinishedUpdate = z.strictObject({
+  round: z.int().min(1),
   /** The campaign and the assignment that it answers. */
   key: z.string(),
   /** File name of the update in the outbox's folder. */
@@ -21,6 +24,9 @@ const FinishedUpdate = z.strictObject({
   samples: z.int().min(1),
   steps: z.int().min(1),
   loss: z.number(),
+  initialLoss: z.number().optional(),
+  /** What the node keeps once the update is accepted. */
+  state: z.array(StateVector).max(16),
 })
 export type FinishedUpdate = z.infer<typeof FinishedUpdate>
 
@@ -37,7 +43,7 @@ export class Outbox {
 
   /** The finished update for this key, if there is one and its bytes are whole. */
   async find(key: string): Promise<FinishedUpdate | undefined> {
-    const record = await this.#read()
+    const record = await this.newest()
     if (record?.key !== key) return undefined
     const digest = await digestOfFile(this.path(record)).catch(() => undefined)
     return digest === record.digest ? record : undefined
@@ -53,7 +59,8 @@ export class Outbox {
     return join(this.folder, update.file)
   }
 
-  async #read(): Promise<FinishedUpdate | undefined> {
+  /** The update that was finished last, whatever it answers and whatever became of its bytes. */
+  async newest(): Promise<FinishedUpdate | undefined> {
     const path = join(this.folder, RECORD)
     try {
       if ((await stat(path)).size > MAXIMUM_RECORD_BYTES) return undefined

@@ -36,7 +36,15 @@ beforeEach(() => {
 })
 
 function train(round: number, deadlineUnixMs = 0): Assignment {
-  const value = { round, graphs: undefined, parameters: undefined, training: undefined, deadlineUnixMs }
+  const value = {
+    round,
+    graphs: undefined,
+    parameters: undefined,
+    training: undefined,
+    deadlineUnixMs,
+    serverControl: undefined,
+    measureInitialLoss: false,
+  }
   return { kind: { $case: 'train', value } }
 }
 

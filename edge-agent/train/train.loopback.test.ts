@@ -150,6 +150,43 @@ describe('a training pod', () => {
     await second
   })
 
+  it('goes on from the state of an update that was accepted without its hearing of it', async () => {
+    campaign.hub.close()
+    campaign = await ScriptedCampaign.start({ type: 'FedDyn', alpha: 0.5 })
+    const runTwoRounds = async (disturb: () => Promise<void>): Promise<Buffer> => {
+      campaign.assignTraining()
+      await disturb()
+      campaign.assignTraining({ round: 2 })
+      await expect.poll(() => upload(2)?.accepted, { timeout: 20_000 }).toBe(true)
+      return upload(2)!.received
+    }
+    const accepted = async () => await expect.poll(() => upload()?.accepted, { timeout: 20_000 }).toBe(true)
+    const calm = startPod()
+    const wanted = await runTwoRounds(accepted)
+    campaign.finish()
+    await calm
+
+    await rm(join(folder, 'work'), { recursive: true })
+    campaign.hub.uploads.clear()
+    // Everything after the update's bytes is cut: the hub has accepted, and nobody hears of it.
+    campaign.hub.faults = [
+      ...new Array<object>(5).fill({}),
+      ...new Array<object>(9).fill({ cutBeforeAnswer: true }),
+    ]
+    campaign.assign({ kind: { $case: 'idle', value: { reason: 'WaitingForRound' } } })
+    const first = startPod()
+    const got = await runTwoRounds(async () => {
+      await accepted()
+      stop.abort(new Error('the pod is killed'))
+      await expect(first).rejects.toThrow('the pod is killed')
+      stop = new AbortController()
+      campaign.hub.faults = []
+      startPod().catch(() => {})
+    })
+    expect(got.equals(wanted)).toBe(true)
+    campaign.finish()
+  })
+
   it('gives up a round for a newer one', async () => {
     campaign.assignTraining({ training: { ...LOCAL, epochs: 1_000_000 } })
     const pod = startPod()

@@ -11,10 +11,12 @@ import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
 import { HubHttp } from '#federation/wire/http.ts'
 import { keepStreamOpen } from '#federation/wire/stream.ts'
 
+import { ClientState } from './client-state.ts'
 import { Outbox } from './outbox.ts'
 import { Participant } from './participant.ts'
 import { TrainerThread } from './trainer-thread.ts'
-import { type WorkContext, carryOut, retryLogger } from './work.ts'
+import { retryLogger } from './sending.ts'
+import { type WorkContext, carryOut } from './work.ts'
 
 export interface TrainOptions {
   readonly hub: HubEndpoint
@@ -37,6 +39,8 @@ export async function runTraining(options: TrainOptions): Promise<string> {
   const { hub, campaign, node, dataset, dataFolder, workFolder, log, random } = options
   const outbox = new Outbox(join(workFolder, 'outbox'))
   await outbox.open()
+  const state = new ClientState(join(workFolder, 'state'), campaign)
+  await state.open()
   const blobFolder = join(workFolder, 'blobs')
   await mkdir(blobFolder, { recursive: true })
   const http = new HubHttp(hub)
@@ -46,7 +50,8 @@ export async function runTraining(options: TrainOptions): Promise<string> {
     log,
   )
   const say = participant.say.bind(participant)
-  const context: WorkContext = { campaign, node, http, trainer, outbox, blobFolder, log, random, say }
+  const shared = { campaign, node, http, log, random }
+  const context: WorkContext = { ...shared, trainer, outbox, state, blobFolder, say }
   const over = new AbortController()
   try {
     const stream = followAssignments(participant, options, AbortSignal.any([options.signal, over.signal]))

@@ -2,6 +2,8 @@
 // after it died. The main thread stays free for the stream to the hub, whatever a training step takes.
 import { Worker } from 'node:worker_threads'
 
+import { sleep } from '#federation/wire/backoff.ts'
+
 import { FAILURE_REASONS, type FailureReason, TrainingFailure } from './failures.ts'
 import type {
   EvaluateAnswer,
@@ -15,6 +17,9 @@ import type {
   TrainerProgress,
 } from './jobs.ts'
 
+/** How long a thread may take to give up. A step of the optimiser is much shorter. */
+const LONGEST_STEP_MS = 5_000
+
 interface Pending {
   readonly settle: (reply: ThreadReply) => void
   readonly crash: (failure: TrainingFailure) => void
@@ -24,6 +29,7 @@ export class TrainerThread implements Trainer {
   readonly #entry: URL
   readonly #settings: ThreadSettings
   readonly #pending = new Map<number, Pending>()
+  readonly #answers = new Set<Promise<ThreadReply>>()
   #worker: Worker | undefined
   #lastId = 0
 
@@ -49,7 +55,12 @@ export class TrainerThread implements Trainer {
     throw unexpected(reply)
   }
 
+  /** Call it once the jobs are cancelled: ending a thread within a step of ONNX Runtime would end the whole process. */
   async close(): Promise<void> {
+    const patience = new AbortController()
+    const answered = Promise.allSettled(this.#answers)
+    await Promise.race([answered, sleep(LONGEST_STEP_MS, patience.signal).catch(() => undefined)])
+    patience.abort()
     await this.#worker?.terminate()
   }
 
@@ -65,19 +76,22 @@ export class TrainerThread implements Trainer {
       worker.postMessage({ id, kind: 'cancel' } satisfies ThreadRequest)
     }
     signal.addEventListener('abort', cancel, { once: true })
+    const answer = new Promise<ThreadReply>((resolve, reject) => {
+      const settle = (message: ThreadReply) => {
+        if (message.kind === 'progress') onProgress(message.progress)
+        else resolve(message)
+      }
+      this.#pending.set(id, { settle, crash: reject })
+      worker.postMessage({ id, kind: 'start', job } satisfies ThreadRequest)
+    })
+    this.#answers.add(answer)
     try {
-      const reply = await new Promise<ThreadReply>((resolve, reject) => {
-        const settle = (message: ThreadReply) => {
-          if (message.kind === 'progress') onProgress(message.progress)
-          else resolve(message)
-        }
-        this.#pending.set(id, { settle, crash: reject })
-        worker.postMessage({ id, kind: 'start', job } satisfies ThreadRequest)
-      })
+      const reply = await answer
       signal.throwIfAborted()
       return reply
     } finally {
       this.#pending.delete(id)
+      this.#answers.delete(answer)
       signal.removeEventListener('abort', cancel)
     }
   }

@@ -3,8 +3,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
-import type { Logger } from 'pino'
-
 import { DownloadRefused, downloadBlob } from '#federation/wire/download.ts'
 import type {
   Blob,
@@ -14,25 +12,17 @@ import type {
   ParticipantMessage,
   TrainAssignment,
 } from '#federation/wire/generated/tributary.ts'
-import type { HubHttp } from '#federation/wire/http.ts'
-import { uploadUpdate } from '#federation/wire/upload.ts'
 
 import type { Work } from './assignments.ts'
 import { TrainingFailure } from './failures.ts'
 import type { GraphFiles, TrainJob, Trainer, TrainerProgress } from './jobs.ts'
-import type { FinishedUpdate, Outbox } from './outbox.ts'
+import type { FinishedUpdate } from './outbox.ts'
 import { roundSeed } from './seed.ts'
+import { type SendContext, retryLogger, send, settle } from './sending.ts'
 
-export interface WorkContext {
-  readonly campaign: string
-  readonly node: string
-  readonly http: HubHttp
+export interface WorkContext extends SendContext {
   readonly trainer: Trainer
-  readonly outbox: Outbox
   readonly blobFolder: string
-  readonly log: Logger
-  /** Uniform in [0, 1). */
-  readonly random: () => number
   /** Sends a message that may be lost. */
   readonly say: (message: ParticipantMessage) => void
 }
@@ -43,6 +33,7 @@ interface Prepared {
   readonly parameters: string
   readonly parametersDigest: string
   readonly training: LocalTraining
+  readonly serverControl: string | undefined
 }
 
 export async function carryOut(
@@ -65,9 +56,10 @@ async function train(
   key: string,
   signal: AbortSignal,
 ): Promise<FinishedUpdate> {
-  const { round } = assignment
+  const { round, measureInitialLoss } = assignment
+  await settle(context, signal)
   const prepared = await prepare(context, assignment, signal)
-  const { training } = prepared
+  const { training, serverControl } = prepared
   const file = `${round}.update`
   const job: TrainJob = {
     kind: 'train',
@@ -75,6 +67,9 @@ async function train(
     epochs: training.epochs,
     learningRate: training.learningRate,
     seed: roundSeed(training.seed, round, context.node),
+    ...{ serverControl, measureInitialLoss },
+    state: await context.state.vectors(),
+    stateFolder: context.state.folder,
     outputFolder: context.outbox.folder,
     outputName: file,
   }
@@ -82,42 +77,13 @@ async function train(
     context.say({ kind: { $case: 'progress', value: { round, ...progress } } })
   }
   const answer = await context.trainer.train(job, report, signal)
-  const update: FinishedUpdate = { key, file, ...answer }
+  const update: FinishedUpdate = { round, key, file, ...answer }
   await context.outbox.put(update)
   context.log.info(
     { round, samples: update.samples, loss: update.loss, bytes: update.size },
     'training finished',
   )
   return update
-}
-
-async function send(
-  context: WorkContext,
-  assignment: TrainAssignment,
-  update: FinishedUpdate,
-  signal: AbortSignal,
-): Promise<void> {
-  const { campaign, node, http, random, log } = context
-  const { round } = assignment
-  const outcome = await uploadUpdate(
-    {
-      campaign,
-      round,
-      participant: node,
-      path: context.outbox.path(update),
-      size: update.size,
-      digest: update.digest,
-      samples: update.samples,
-      steps: update.steps,
-      loss: update.loss,
-      parameters: assignment.parameters?.digest ?? '',
-    },
-    { http, signal, random, onRetry: retryLogger(log, 'sending the update') },
-  )
-  if (outcome.kind === 'refused') {
-    throw new TrainingFailure('UpdateRefused', `${outcome.reason}: ${outcome.detail}`)
-  }
-  log.info({ round, ...outcome }, 'update answered')
 }
 
 async function evaluate(
@@ -159,8 +125,14 @@ async function prepare(
     evaluation: await fetch(graphs.evaluation, 'graphs.evaluation'),
   }
   const path = await fetch(parameters, 'parameters')
-  await keepOnly(context.blobFolder, [...Object.values(files), path])
-  return { graphs: files, parameters: path, parametersDigest: parameters.digest, training }
+  const control = 'serverControl' in assignment ? assignment.serverControl : undefined
+  const serverControl = control && (await fetch(control, 'server_control'))
+  await keepOnly(context.blobFolder, [
+    ...Object.values(files),
+    path,
+    ...(serverControl ? [serverControl] : []),
+  ])
+  return { graphs: files, parameters: path, parametersDigest: parameters.digest, training, serverControl }
 }
 
 async function fetchBlob(context: WorkContext, blob: Blob, signal: AbortSignal): Promise<string> {
@@ -190,10 +162,4 @@ async function keepOnly(folder: string, paths: readonly string[]): Promise<void>
 function required<Value>(value: Value | undefined, field: string): Value {
   if (value !== undefined) return value
   throw new TrainingFailure('InternalError', `the hub's assignment has no ${field}`)
-}
-
-export function retryLogger(log: Logger, what: string): (error: Error, waitMs: number) => void {
-  return (error, waitMs) => {
-    log.warn({ error: error.message, waitMs }, `${what}: trying again`)
-  }
 }

@@ -1,8 +1,9 @@
 // Trains and evaluates on the node's samples: what the training thread does for a job. The samples are read once and
 // stay split the same way for the whole campaign; the compiled graphs are loaded once. Same job, same bits.
 import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 
-import { digestOf } from '#federation/wire/digest.ts'
+import { digestHex, digestOf } from '#federation/wire/digest.ts'
 import {
   LocalTrainer,
   type Progress,
@@ -12,6 +13,7 @@ import {
 } from '#federation/training/index.ts'
 import { writeDurably } from '#federation/wire/durable.ts'
 
+import type { StateVector } from './client-state.ts'
 import {
   type SplitSamples,
   readDataset,
@@ -28,6 +30,7 @@ import type {
   TrainJob,
   TrainerProgress,
 } from './jobs.ts'
+import { type ClientVectors, trainLocally } from './local-training.ts'
 
 interface Loaded {
   readonly key: string
@@ -49,24 +52,29 @@ export class Workbench {
     signal: AbortSignal,
   ): Promise<TrainAnswer> {
     const { trainer, samples } = await this.#load(job)
-    const { epochs, learningRate, seed } = job
-    const parameters = await readParameters(job.parameters, trainer.manifest)
-    const running = runningMean(samples.training.count, trainer.manifest.batchSize)
-    const request = { parameters, samples: samples.training, epochs, learningRate, seed, signal }
-    const result = await guarded(signal, async () =>
-      trainer.trainEpochs({ ...request, onProgress: (progress) => onProgress(running(progress)) }),
-    )
-    const update = difference(result.parameters, parameters)
-    const bytes = new Uint8Array(update.buffer)
-    await writeDurably(job.outputFolder, job.outputName, bytes)
-    const { samples: trained, steps, loss } = result
-    return { samples: trained, steps, loss, digest: digestOf(bytes), size: bytes.byteLength }
+    const { manifest } = trainer
+    const { epochs, learningRate, seed, measureInitialLoss } = job
+    const running = runningMean(samples.training.count, manifest.batchSize)
+    const round = {
+      parameters: await readVector(job.parameters, manifest.parameterCount),
+      samples: samples.training,
+      ...{ epochs, learningRate, seed, measureInitialLoss, signal },
+      serverControl:
+        job.serverControl === undefined
+          ? undefined
+          : await readVector(job.serverControl, manifest.trainableCount),
+      state: await readState(job, manifest),
+      onProgress: (progress: Progress) => onProgress(running(progress)),
+    }
+    const result = await guarded(signal, async () => trainLocally(trainer, round))
+    const { update, state, ...facts } = result
+    return { ...facts, ...(await writeUpdate(job, update)), state: await writeState(job, state) }
   }
 
   async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
     const { trainer, samples } = await this.#load(job)
     if (samples.heldOut.count === 0) return { samples: 0, metrics: {} }
-    const parameters = await readParameters(job.parameters, trainer.manifest)
+    const parameters = await readVector(job.parameters, trainer.manifest.parameterCount)
     const request = { parameters, samples: samples.heldOut, signal }
     const result = await guarded(signal, async () => trainer.evaluate(request))
     return { samples: result.samples, metrics: finiteMetrics(result.metrics) }
@@ -111,26 +119,46 @@ async function loadTrainer(
   }
 }
 
-async function readParameters(path: string, manifest: TrainingManifest): Promise<Float32Array> {
+async function readVector(path: string, length: number): Promise<Float32Array> {
   const bytes = await readFile(path)
-  const expected = manifest.parameterCount * Float32Array.BYTES_PER_ELEMENT
+  const expected = length * Float32Array.BYTES_PER_ELEMENT
   if (bytes.byteLength !== expected) {
-    const sizes = `the parameters have ${bytes.byteLength} bytes, the graphs need ${expected}`
+    const sizes = `${basename(path)} has ${bytes.byteLength} bytes, the graphs need ${expected}`
     throw new TrainingFailure('GraphsUnusable', sizes)
   }
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
 }
 
-/** What training changed: the update, as long as the parameters are finite and the step between them is. */
-function difference(trained: Float32Array, base: Float32Array): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(trained.length)
-  for (let i = 0; i < values.length; i++) {
-    const value = (trained[i] as number) - (base[i] as number)
-    values[i] = value
-    if (Number.isFinite(values[i])) continue
-    throw new TrainingFailure('TrainingDiverged', `the change of value ${i} is ${value}, beyond float32`)
+async function readState({ state }: TrainJob, { trainableCount }: TrainingManifest): Promise<ClientVectors> {
+  const vectors: Record<string, Float32Array> = {}
+  for (const [name, path] of Object.entries(state)) vectors[name] = await readVector(path, trainableCount)
+  return vectors
+}
+
+async function writeUpdate(
+  { outputFolder, outputName }: TrainJob,
+  update: Float32Array<ArrayBuffer>,
+): Promise<{ digest: string; size: number }> {
+  const bytes = bytesOf(update)
+  await writeDurably(outputFolder, outputName, bytes)
+  return { digest: digestOf(bytes), size: bytes.byteLength }
+}
+
+/** The names hold digests, so that the vectors of an earlier update stay what they are. */
+async function writeState({ stateFolder }: TrainJob, state: ClientVectors): Promise<StateVector[]> {
+  const written: StateVector[] = []
+  for (const [name, values] of Object.entries(state)) {
+    const bytes = bytesOf(values)
+    const digest = digestOf(bytes)
+    const file = `${name}.${digestHex(digest).slice(0, 16)}`
+    await writeDurably(stateFolder, file, bytes)
+    written.push({ name, file, digest })
   }
-  return values
+  return written
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 /** Names what went wrong while the graphs ran. */
@@ -139,6 +167,7 @@ async function guarded<Result>(signal: AbortSignal, run: () => Promise<Result>):
     return await run()
   } catch (error) {
     signal.throwIfAborted()
+    if (error instanceof TrainingFailure) throw error
     if (error instanceof TrainingDiverged) throw new TrainingFailure('TrainingDiverged', error.message)
     throw graphsUnusable(error)
   }

@@ -10,7 +10,7 @@ import { compiledKernels } from './native-kernels.ts'
 import { ensureAddon } from './native/build.ts'
 import { inMemory, type OpenReader } from './reader.ts'
 import { referenceKernels } from './reference-kernels.ts'
-import { strategyByName } from './strategies.ts'
+import { strategyOf } from './strategies.ts'
 
 await ensureAddon()
 const compiled = compiledKernels()[0]!
@@ -30,7 +30,7 @@ async function merged(kernels: Kernels, open: (k: number) => OpenReader): Promis
   const out = new Float32Array(length)
   let at = 0
   await mergeUpdates({
-    strategy: strategyByName('FedAvg')!,
+    strategy: strategyOf({ type: 'FedAvg' }),
     updates: updates.map((_, k) => ({ participant: `node-${k + 10}`, samples: 3 + k, open: open(k) })),
     base: inMemory(new Float32Array(length).fill(0.5)),
     parameterCount: length,

@@ -1,6 +1,6 @@
 // The strategies that a plan may name, each built from its configuration.
 import { bulyan } from './bulyan.ts'
-import { readStrategyConfiguration, type StrategyConfiguration } from './configuration.ts'
+import type { StrategyConfiguration } from './configuration.ts'
 import { fedAdagrad } from './fed-adagrad.ts'
 import { fedAdam } from './fed-adam.ts'
 import { fedAvg } from './fed-avg.ts'
@@ -53,11 +53,4 @@ export function strategyOf(configuration: StrategyConfiguration): Strategy {
     type: configuration.type,
     precondition: (updates) => problemWithCount(configuration, updates),
   }
-}
-
-/** What plans may name until they carry a whole strategy configuration. */
-export const strategyNames: readonly string[] = ['FedAvg']
-
-export function strategyByName(name: string): Strategy | undefined {
-  return strategyNames.includes(name) ? strategyOf(readStrategyConfiguration({ type: name })) : undefined
 }

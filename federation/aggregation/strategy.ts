@@ -10,7 +10,7 @@ export interface UpdateDescription {
   /** Steps of the local optimiser. */
   readonly steps?: number
   /** Loss of the received global parameters on the participant's training samples. */
-  readonly initialLoss?: number
+  readonly initialLoss?: number | undefined
   /** Merges since the parameters that the update started from; 0, also when absent, for the present ones. */
   readonly staleness?: number
 }

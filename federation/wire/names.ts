@@ -31,6 +31,8 @@ export const UPLOAD_HEADERS = {
   steps: 'update-steps',
   /** Mean training loss of the node in the last epoch of this round. */
   loss: 'update-loss',
+  /** Loss of the global parameters on the node's training samples, where the strategy wants it. */
+  initialLoss: 'update-initial-loss',
   /** `sha256:<hex>` of the global parameters that training started from. */
   parameters: 'update-parameters',
 } as const

@@ -6,7 +6,7 @@ import { createReadStream } from 'node:fs'
 
 import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
-import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
+import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
 
 export interface Update {
   readonly campaign: string
@@ -20,6 +20,8 @@ export interface Update {
   readonly samples: number
   readonly steps: number
   readonly loss: number
+  /** Where the strategy wants it. */
+  readonly initialLoss?: number | undefined
   /** Digest of the global parameters that training started from. */
   readonly parameters: string
 }
@@ -52,9 +54,26 @@ export async function uploadUpdate(update: Update, options: UploadOptions): Prom
     if (offset > furthest) backoff.reset()
     furthest = Math.max(furthest, offset)
   }
+  return await untilAnswered(async () => await sendRest(update, options, onOffset), options, backoff)
+}
+
+/** What names an update: the key of exactly-once, and its bytes. */
+export type UpdateName = Pick<Update, 'campaign' | 'round' | 'participant' | 'digest'>
+
+/** Whether the hub has accepted this very update. Asked until it answers; what it has no record of, it has not accepted. */
+export async function isAccepted(update: UpdateName, options: UploadOptions): Promise<boolean> {
+  const backoff = new Backoff(options.random, options.backoff)
+  return await untilAnswered(async () => 'outcome' in (await ask(update, options)), options, backoff)
+}
+
+async function untilAnswered<Answer>(
+  attempt: () => Promise<Answer>,
+  options: UploadOptions,
+  backoff: Backoff,
+): Promise<Answer> {
   for (;;) {
     try {
-      return await sendRest(update, options, onOffset)
+      return await attempt()
     } catch (error) {
       options.signal.throwIfAborted()
       if (!(error instanceof Error)) throw error
@@ -80,7 +99,7 @@ async function sendRest(
 }
 
 /** How far the hub is. */
-async function ask(update: Update, options: UploadOptions): Promise<Step> {
+async function ask(update: UpdateName & { size?: number }, options: UploadOptions): Promise<Step> {
   const response = await options.http.send({
     method: 'HEAD',
     path: pathOf(update),
@@ -123,6 +142,7 @@ function describe(update: Update): Record<string, string> {
     [UPLOAD_HEADERS.steps]: String(update.steps),
     [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
+    ...(update.initialLoss !== undefined && { [UPLOAD_HEADERS.initialLoss]: String(update.initialLoss) }),
     'content-type': 'application/octet-stream',
   }
 }
@@ -147,11 +167,14 @@ function nextOffset(headers: IncomingHttpHeaders, update: Update, sentFrom: numb
   return { offset }
 }
 
-function offsetHeader(headers: IncomingHttpHeaders, update: Update): number {
+function offsetHeader(
+  headers: IncomingHttpHeaders,
+  { size = MAXIMUM_BLOB_BYTES }: { size?: number },
+): number {
   const offset = byteCountHeader(headers, UPLOAD_HEADERS.offset)
-  if (offset !== undefined && offset <= update.size) return offset
+  if (offset !== undefined && offset <= size) return offset
   const got = String(headers[UPLOAD_HEADERS.offset])
-  throw new Error(`the hub's ${UPLOAD_HEADERS.offset} is ${got}, expected 0 to ${update.size}`)
+  throw new Error(`the hub's ${UPLOAD_HEADERS.offset} is ${got}, expected 0 to ${size}`)
 }
 
 function isComplete(headers: IncomingHttpHeaders): boolean {
@@ -163,7 +186,7 @@ function isFinal(status: number): boolean {
   return status >= 400 && status < 500 && ![401, 408, 425, 429].includes(status)
 }
 
-function pathOf(update: Update): string {
+function pathOf(update: UpdateName): string {
   return updatePath(update.campaign, update.round, update.participant)
 }
 

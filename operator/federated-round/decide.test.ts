@@ -312,6 +312,16 @@ describe('decide on a FederatedRound', () => {
     expect(later.requeueAfterMs).toBeUndefined()
   })
 
+  it.each(['TrainingNotPossible', 'MergeDiverged'])('says that it failed because of %s', (failureReason) => {
+    const campaign = aCampaign({ failureReason, failureMessage: 'so it was', current: done(1) })
+    const { status } = decide(aSight({ campaign }))
+    expect(status?.conditions?.find(({ type }) => type === 'Failed')).toMatchObject({
+      status: 'True',
+      reason: failureReason,
+      message: 'so it was',
+    })
+  })
+
   it('fails after waiting too long, counted from when the wait began', () => {
     const short = { nodes: [aNode('a')], round: aRound({ startDeadlineSeconds: 100 }) }
     const first = decide(aSight(short))
@@ -389,7 +399,15 @@ describe('the plan', () => {
       uid: 'uid-round',
       modelUid: 'uid-model',
       participants: [{ node: 'a' }, { node: 'b' }, { node: 'c' }],
-      round: { round: 1, attempt: 1, participants: ['a', 'b', 'c'], minimumUpdates: 2, deadlineSeconds: 60 },
+      round: {
+        round: 1,
+        attempt: 1,
+        participants: ['a', 'b', 'c'],
+        minimumUpdates: 2,
+        deadlineSeconds: 60,
+        rounds: 3,
+        population: 3,
+      },
       finished: false,
     })
   })

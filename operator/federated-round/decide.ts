@@ -38,7 +38,7 @@ function actionsFor(seen: Observation, situation: Situation): Action[] {
   const pool = poolOf(seen)
   switch (situation.kind) {
     case 'running':
-      return runRound(seen, pool, planOfRunning(seen, situation.round))
+      return runRound(seen, pool, planOfRunning(seen, situation.round, pool.length))
     case 'planning':
       return runRound(seen, pool, situation.plan)
     case 'publishing': {

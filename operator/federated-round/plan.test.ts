@@ -2,7 +2,10 @@
 // left out means the same on both sides.
 import { describe, expect, it } from 'vitest'
 import { Optimizer as ManifestOptimizer } from '#crds/optimizer.ts'
-import { flat } from '#crds/members.ts'
+import { flat, memberOf } from '#crds/members.ts'
+import { Aggregation } from '#crds/aggregation.ts'
+import { readStrategyConfiguration, StrategyConfiguration } from '#federation/aggregation/configuration.ts'
+import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { Optimizer, TrainingConfiguration } from '#federation/training/configuration.ts'
 import { aRound, aSight } from '#operator/testing/builders.ts'
 import { campaignPlan } from './plan.ts'
@@ -16,11 +19,69 @@ function planOf(spec: object) {
   return { ...training, training: TrainingConfiguration.parse(JSON.parse(training.training)) }
 }
 
+describe('the strategy of a plan', () => {
+  it.each([
+    { strategy: {}, want: { type: 'FedAvg' }, objective: { type: 'Plain' } },
+    {
+      strategy: { type: 'FedAdam', fedAdam: { serverLearningRate: 0.5 } },
+      want: { type: 'FedAdam', serverLearningRate: 0.5, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
+      objective: { type: 'Plain' },
+    },
+    {
+      strategy: { type: 'FedProx', fedProx: { mu: 0.1 } },
+      want: { type: 'FedProx', mu: 0.1 },
+      objective: { type: 'Proximal', mu: 0.1 },
+    },
+    {
+      strategy: { type: 'Scaffold' },
+      want: { type: 'Scaffold', serverLearningRate: 1 },
+      objective: { type: 'Scaffold' },
+    },
+    {
+      strategy: { type: 'FedDyn', fedDyn: { alpha: 0.2 } },
+      want: { type: 'FedDyn', alpha: 0.2 },
+      objective: { type: 'FedDyn', alpha: 0.2 },
+    },
+  ])('is $want.type, with what its nodes minimise', ({ strategy, want, objective }) => {
+    const plan = planOf({ aggregation: { strategy } })
+    expect(readStrategyConfiguration(JSON.parse(plan.strategy))).toEqual(want)
+    expect(plan.training.objective).toEqual(objective)
+  })
+
+  it('has the same defaults as a manifest', () => {
+    const withDefaults = ['FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'Scaffold', 'GeometricMedian']
+    for (const type of withDefaults) {
+      const { strategy } = Aggregation.parse({ strategy: { type, [memberOf(type)]: {} } })
+      expect(readStrategyConfiguration(flat(strategy))).toEqual(readStrategyConfiguration({ type }))
+    }
+  })
+
+  it('is one that the hub knows, whichever a manifest may name', () => {
+    const types = StrategyConfiguration.options.flatMap(({ shape }): string[] => [...shape.type.values])
+    const named = types.filter((type) => Aggregation.safeParse({ strategy: { type } }).success)
+    expect(types.filter((type) => !named.includes(type))).toEqual(['FedBuff'])
+  })
+})
+
+describe('the schedule of a plan', () => {
+  it.each([
+    { schedule: {}, want: { type: 'Constant', warmupRounds: 0 } },
+    {
+      schedule: { type: 'Step', warmupRounds: 2, step: { everyRounds: 3, factor: 0.5 } },
+      want: { type: 'Step', warmupRounds: 2, everyRounds: 3, factor: 0.5 },
+    },
+    { schedule: { type: 'Cosine' }, want: { type: 'Cosine', warmupRounds: 0, minimumFactor: 0 } },
+  ])('is $want.type', ({ schedule, want }) => {
+    const plan = planOf({ training: { ...regression, schedule } })
+    expect(LearningRateSchedule.parse(JSON.parse(plan.schedule))).toEqual(want)
+  })
+})
+
 describe('the training configuration of a plan', () => {
   it('has the same defaults as a manifest', () => {
     for (const { shape } of Optimizer.options) {
       const [type = ''] = shape.type.values
-      const written = ManifestOptimizer.parse({ type, [memberNames[type] ?? '']: {} })
+      const written = ManifestOptimizer.parse({ type, [memberOf(type)]: {} })
       expect(Optimizer.parse(flat(written))).toEqual(Optimizer.parse({ type }))
     }
   })
@@ -56,12 +117,3 @@ describe('the training configuration of a plan', () => {
     expect(planOf({ training: { ...regression, ...training } }).training).toMatchObject(want)
   })
 })
-
-const memberNames: Readonly<Record<string, string>> = {
-  SGD: 'sgd',
-  Adam: 'adam',
-  AdamW: 'adamW',
-  Adagrad: 'adagrad',
-  RMSProp: 'rmsProp',
-  Yogi: 'yogi',
-}

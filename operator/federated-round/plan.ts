@@ -1,6 +1,7 @@
 // The plan that the hub gets: the same spec gives the same plan, so that handing it over again changes nothing.
 import type { FederatedRoundSpec } from '#crds/federated-round.ts'
 import { flat } from '#crds/members.ts'
+import { readStrategyConfiguration } from '#federation/aggregation/configuration.ts'
 import type {
   CampaignPlan,
   RoundPlan,
@@ -8,6 +9,7 @@ import type {
   TrainingPlan,
 } from '#federation/wire/generated/tributary.ts'
 import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
+import { localObjectiveOf } from '#operator/local-objective.ts'
 import type { Observation } from './decision.ts'
 import { podName } from './participants.ts'
 
@@ -36,18 +38,20 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
 }
 
 /** The plan of a round that the hub already runs, as it was drawn. */
-export function planOfRunning(seen: Observation, round: RoundState): RoundPlan {
+export function planOfRunning(seen: Observation, round: RoundState, pool: number): RoundPlan {
   return {
     round: round.round,
     attempt: round.attempt,
     participants: round.participants,
     minimumUpdates: round.minimumUpdates,
     deadlineSeconds: seen.round.spec.completion.deadlineSeconds,
+    rounds: seen.round.spec.rounds,
+    population: Math.max(pool, round.participants.length),
   }
 }
 
 function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
-  const { optimizer, epochs, seed } = spec.training
+  const { optimizer, epochs, seed, schedule } = spec.training
   return {
     training: JSON.stringify(trainingConfiguration(spec)),
     local: {
@@ -57,17 +61,19 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
       holdoutFraction: spec.evaluation.holdoutFraction,
       holdoutSplit: spec.evaluation.split === 'Tail' ? HoldoutSplit.TAIL : HoldoutSplit.RANDOM,
     },
-    aggregationStrategy: spec.aggregation.strategy.type,
+    schedule: JSON.stringify({ ...flat(schedule), warmupRounds: schedule.warmupRounds }),
+    strategy: JSON.stringify(flat(spec.aggregation.strategy)),
   }
 }
 
 /** The manifest's words for the compiler, which has the same defaults. */
-function trainingConfiguration({ training }: FederatedRoundSpec): object {
+function trainingConfiguration({ training, aggregation }: FederatedRoundSpec): object {
   const { loss, optimizer, batchSize, gradientClipping, frozenParameters } = training
   return {
     loss: flat(loss),
     optimizer: flat(optimizer),
     batchSize,
+    objective: localObjectiveOf(readStrategyConfiguration(flat(aggregation.strategy))),
     ...(gradientClipping && { gradientClipping }),
     ...(frozenParameters && { frozen: frozenParameters }),
   }

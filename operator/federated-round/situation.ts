@@ -144,7 +144,8 @@ function modelIsNotUsable(seen: Observation): Situation | undefined {
 
 function trainingIsNotPossible({ campaign }: Observation): Situation | undefined {
   if (campaign.kind !== 'known' || campaign.state.failureReason === '') return undefined
-  return failed('TrainingNotPossible', campaign.state.failureMessage)
+  const { failureReason, failureMessage } = campaign.state
+  return failed(failureReason === 'MergeDiverged' ? failureReason : 'TrainingNotPossible', failureMessage)
 }
 
 function roundIsOpen({ campaign }: Observation): Situation | undefined {
@@ -257,12 +258,16 @@ function nextRound(seen: Observation): RoundPlan {
   const number = short?.round ?? (lastDone(seen)?.round ?? 0) + 1
   const attempt = (short?.attempt ?? 0) + 1
   const { minUpdates, deadlineSeconds } = seen.round.spec.completion
+  const pool = poolOf(seen)
+  const participants = draw(seen.round, pool, { round: number, attempt, keep: keptNodes(seen) })
   return {
     round: number,
     attempt,
-    participants: draw(seen.round, poolOf(seen), { round: number, attempt, keep: keptNodes(seen) }),
+    participants,
     minimumUpdates: minUpdates,
     deadlineSeconds,
+    rounds: seen.round.spec.rounds,
+    population: Math.max(pool.length, participants.length),
   }
 }
 

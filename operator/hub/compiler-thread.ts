@@ -44,6 +44,7 @@ async function compile(bytes: Uint8Array, configuration: string): Promise<Compil
     trainingStep: compiled.trainingStep,
     evaluation: compiled.evaluation,
     parameters: compiled.initialParameters,
+    trainableCount: compiled.manifest.trainableCount,
   }
 }
 

@@ -6,6 +6,8 @@ export interface CompiledTraining {
   readonly evaluation: Uint8Array
   /** The model's own parameters: float32, little-endian, in the manifest's order. */
   readonly parameters: Uint8Array
+  /** Values at their beginning that training moves; the rest is running state. */
+  readonly trainableCount: number
 }
 
 export interface ModelCompiler {

@@ -70,6 +70,8 @@ async function planRound(hub: MortalHub, round: number): Promise<CampaignState> 
     participants: NODES,
     minimumUpdates: NODES.length,
     deadlineSeconds: 600,
+    rounds: 3,
+    population: NODES.length,
   }
   const participants = NODES.map((node) => ({ node, pod: `pod-${node}` }))
   const plan = campaignPlan({ round: attempt, participants, evaluationDeadlineSeconds: 1 })

@@ -113,7 +113,15 @@ describe('a campaign', () => {
     await story.applyCampaign()
     await sendBoth()
     const { current } = await story.phase(RoundState_Phase.DONE)
-    const round = { round: 2, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
+    const round = {
+      round: 2,
+      attempt: 1,
+      participants: ['a'],
+      minimumUpdates: 1,
+      deadlineSeconds: 60,
+      rounds: 3,
+      population: 2,
+    }
     await story.applyCampaign({ round })
     const a = story.participant('a')
     const { parameters } = await a.told('train', 2)
@@ -137,7 +145,15 @@ describe('a campaign', () => {
     expect(short.current).toMatchObject({ received: 1, wanted: 2 })
     expect(short.participants[1]).toMatchObject({ node: 'b', failureReason: 'DatasetUnreadable' })
 
-    const again = { round: 1, attempt: 2, participants: ['b'], minimumUpdates: 2, deadlineSeconds: 60 }
+    const again = {
+      round: 1,
+      attempt: 2,
+      participants: ['b'],
+      minimumUpdates: 2,
+      deadlineSeconds: 60,
+      rounds: 3,
+      population: 2,
+    }
     await story.applyCampaign({ round: again })
     const second = await story.updateOf(b, 'b', floats(4, 4, 4, 4))
     expect((await patch(story.endpoint, second, { token: podToken('b') })).status).toBe(201)
@@ -149,7 +165,15 @@ describe('a campaign', () => {
   it('takes an evaluation that makes no sense for a failure of its participant', async () => {
     await story.modelReady()
     await story.applyCampaign({
-      round: { round: 1, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 },
+      round: {
+        round: 1,
+        attempt: 1,
+        participants: ['a'],
+        minimumUpdates: 1,
+        deadlineSeconds: 60,
+        rounds: 3,
+        population: 2,
+      },
     })
     const a = story.participant('a')
     const update = await story.updateOf(a, 'a', floats(2, 2, 2, 2))
@@ -184,6 +208,62 @@ describe('a campaign', () => {
       failureReason: 'TrainingNotPossible',
       failureMessage: 'this loss is impossible',
     })
+  })
+
+  it('fails when what is merged is not a number any more, and does not try for ever', async () => {
+    await story.modelReady()
+    const alone = {
+      attempt: 1,
+      participants: ['a'],
+      minimumUpdates: 1,
+      deadlineSeconds: 60,
+      rounds: 3,
+      population: 2,
+    }
+    await story.applyCampaign({ round: { round: 1, ...alone } })
+    const a = story.participant('a')
+    for (const round of [1, 2]) {
+      await story.applyCampaign({ round: { round, ...alone } })
+      await a.told('train', round)
+      const update = await story.updateOf(a, 'a', floats(3e38, 0, 0, 0))
+      expect((await patch(story.endpoint, update, { token: podToken('a') })).status).toBe(201)
+      if (round === 1) await story.evaluate(a, 1, { loss: 1 })
+      if (round === 1) await story.phase(RoundState_Phase.DONE)
+    }
+    await until(async () => (await story.campaign()).failureReason !== '')
+    expect(await story.campaign()).toMatchObject({
+      failureReason: 'MergeDiverged',
+      failureMessage: expect.stringContaining('value 0 of the merged parameters') as string,
+    })
+    expect((await a.told('idle')).reason).toBe('MergeDiverged')
+  })
+
+  it('merges by the strategy of its plan, which is refused when its quorum is too low for that strategy', async () => {
+    await story.modelReady()
+    const { training } = campaignPlan()
+    if (!training) throw new Error('unreachable')
+    const strategy = JSON.stringify({ type: 'TrimmedMean', trimmed: 1 })
+    const nodes = ['a', 'b', 'c', 'd']
+    const round = { round: 1, attempt: 1, minimumUpdates: 3, deadlineSeconds: 60, rounds: 3, population: 4 }
+    const participants = nodes.map((node) => ({ node, pod: `pod-${node}` }))
+    const plan = {
+      training: { ...training, strategy },
+      participants,
+      round: { ...round, participants: nodes },
+    }
+    await expect(
+      story.applyCampaign({ ...plan, round: { ...plan.round, minimumUpdates: 2 } }),
+    ).rejects.toMatchObject({ details: expect.stringContaining('needs at least 3 updates') as string })
+    await story.applyCampaign(plan)
+    for (const [index, node] of nodes.slice(0, 3).entries()) {
+      const update = await story.updateOf(story.participant(node), node, floats(index, 1, 2, 3))
+      expect((await patch(story.endpoint, update, { token: podToken(node) })).status).toBe(201)
+    }
+    const d = story.participant('d')
+    await d.told('train')
+    d.send({ kind: { $case: 'failure', value: { round: 1, reason: 'DatasetUnreadable', message: '' } } })
+    const { current } = await story.phase(RoundState_Phase.EVALUATING)
+    expect((await story.blob(current?.parametersDigest ?? '')).body).toEqual(floats(1, 1, 2, 3))
   })
 
   it('leaves nothing behind when it is deleted', async () => {
@@ -285,6 +365,8 @@ describe('a node called like a temporary file', () => {
         participants: ['b', 'edge.tmp'],
         minimumUpdates: 2,
         deadlineSeconds: 60,
+        rounds: 3,
+        population: 2,
       },
     })
     const update = await story.updateOf(story.participant('edge.tmp'), 'edge.tmp', floats(1, 1, 1, 1))
@@ -471,7 +553,15 @@ describe('who may call', () => {
       code: 3,
       details: expect.stringContaining('uid') as string,
     })
-    const round = { round: 3, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
+    const round = {
+      round: 3,
+      attempt: 1,
+      participants: ['a'],
+      minimumUpdates: 1,
+      deadlineSeconds: 60,
+      rounds: 3,
+      population: 2,
+    }
     await expect(story.applyCampaign({ round })).rejects.toMatchObject({
       details: expect.stringContaining('the next round is 1') as string,
     })

@@ -1,10 +1,14 @@
 // Checks of what the operator plans: every field that decides something is checked where it enters, and refused with
 // its name, its value and what would be right. UIDs and node names become names of files, so they are held to the
 // characters that Kubernetes allows them.
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { strategyNames } from '#federation/aggregation/strategies.ts'
+import { StrategyConfiguration } from '#federation/aggregation/configuration.ts'
+import { problemWithCount } from '#federation/aggregation/preconditions.ts'
 import { TrainingConfiguration } from '#federation/training/configuration.ts'
+import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
+import { localObjectiveOf } from '../local-objective.ts'
 import { HubError } from './errors.ts'
 
 const MAXIMUM_NAME = 200
@@ -51,11 +55,20 @@ const LocalTraining = z.object({
   holdoutSplit: z.enum([HoldoutSplit.UNSPECIFIED, HoldoutSplit.TAIL, HoldoutSplit.RANDOM]),
 })
 
-const TrainingPlan = z.object({
-  training: configuration(TrainingConfiguration),
-  local: LocalTraining,
-  aggregationStrategy: z.enum(strategyNames as [string, ...string[]]),
-})
+const TrainingPlan = z
+  .object({
+    training: configuration(TrainingConfiguration),
+    local: LocalTraining,
+    schedule: configuration(LearningRateSchedule),
+    strategy: configuration(StrategyConfiguration),
+  })
+  .superRefine((plan, context) => {
+    const { objective } = trainingOf(plan)
+    const wanted = localObjectiveOf(strategyConfigurationOf(plan))
+    if (isDeepStrictEqual(objective, wanted)) return
+    const message = `objective is ${JSON.stringify(objective)}; the strategy needs ${JSON.stringify(wanted)}`
+    context.addIssue({ code: 'custom', path: ['training'], message })
+  })
 
 const RoundPlan = z
   .object({
@@ -64,6 +77,8 @@ const RoundPlan = z
     participants: z.array(name).min(1).max(20_000),
     minimumUpdates: positiveInt,
     deadlineSeconds: seconds,
+    rounds: positiveInt,
+    population: positiveInt,
   })
   .refine((plan) => new Set(plan.participants).size === plan.participants.length, {
     path: ['participants'],
@@ -87,6 +102,26 @@ const CampaignPlanSchema = z
     path: ['participants'],
     message: 'names a node twice',
   })
+  .superRefine(({ training, round }, context) => {
+    const problem = round && problemWithCount(strategyConfigurationOf(training), round.minimumUpdates)
+    if (problem) context.addIssue({ code: 'custom', path: ['round', 'minimumUpdates'], message: problem })
+  })
+type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy', string>>
+
+export function trainingOf({ training }: Pick<Configurations, 'training'>): TrainingConfiguration {
+  return TrainingConfiguration.parse(JSON.parse(training))
+}
+
+export function scheduleOf({ schedule }: Pick<Configurations, 'schedule'>): LearningRateSchedule {
+  return LearningRateSchedule.parse(JSON.parse(schedule))
+}
+
+export function strategyConfigurationOf({
+  strategy,
+}: Pick<Configurations, 'strategy'>): StrategyConfiguration {
+  return StrategyConfiguration.parse(JSON.parse(strategy))
+}
+
 export type CheckedCampaignPlan = z.infer<typeof CampaignPlanSchema>
 export { CampaignPlanSchema }
 

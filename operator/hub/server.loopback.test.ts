@@ -15,7 +15,15 @@ beforeEach(async () => {
   story = await Story.begin({ keepaliveMs: 200 })
   await story.modelReady()
   const participants = NODES.map((node) => ({ node, pod: `pod-${node}` }))
-  const round = { round: 1, attempt: 1, participants: NODES, minimumUpdates: 1, deadlineSeconds: 60 }
+  const round = {
+    round: 1,
+    attempt: 1,
+    participants: NODES,
+    minimumUpdates: 1,
+    deadlineSeconds: 60,
+    rounds: 3,
+    population: 2,
+  }
   await story.applyCampaign({ participants, round })
 })
 afterEach(async () => story.end())

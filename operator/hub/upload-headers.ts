@@ -12,6 +12,7 @@ export interface Announcement {
   readonly samples: number
   readonly steps: number
   readonly loss: number
+  readonly initialLoss?: number
   readonly parameters: string
 }
 
@@ -24,6 +25,10 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
       `the update has ${length} bytes; at most ${MAXIMUM_BLOB_BYTES} are taken`,
     )
   }
+  const initialLoss =
+    headers[UPLOAD_HEADERS.initialLoss] === undefined
+      ? {}
+      : { initialLoss: finiteNumber(headers, UPLOAD_HEADERS.initialLoss) }
   const offset = integer(headers, UPLOAD_HEADERS.offset, { minimum: 0, maximum: length })
   const body = headers['content-length']
   const room = Math.min(MAXIMUM_CHUNK_BYTES, length - offset)
@@ -41,6 +46,7 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
     samples: integer(headers, UPLOAD_HEADERS.samples, { minimum: 1, maximum: MAXIMUM_SAMPLES }, 'refused'),
     steps: integer(headers, UPLOAD_HEADERS.steps, { minimum: 1, maximum: MAXIMUM_STEPS }, 'refused'),
     loss: finiteNumber(headers, UPLOAD_HEADERS.loss),
+    ...initialLoss,
     parameters: digest(headers, UPLOAD_HEADERS.parameters),
   }
 }

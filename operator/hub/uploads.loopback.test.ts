@@ -207,7 +207,7 @@ describe('an update is refused', () => {
       name: 'of another size',
       change: { bytes: floats(1, 2) },
       status: 422,
-      said: '8 bytes; the parameters take 80000',
+      said: '8 bytes; FedAvg takes 80000',
     },
     { name: 'without samples', change: { samples: 0 }, status: 422, said: 'update-samples is "0"' },
     { name: 'without steps', change: { steps: 0 }, status: 422, said: 'update-steps is "0"' },
@@ -223,6 +223,12 @@ describe('an update is refused', () => {
       change: { loss: 1e308 },
       status: 422,
       said: 'update-loss is "1e+308"; expected a finite number of at most',
+    },
+    {
+      name: 'with what its strategy does not ask for',
+      change: { initialLoss: 1 },
+      status: 422,
+      said: 'update-initial-loss is not for FedAvg',
     },
     {
       name: 'with more samples than any node has',

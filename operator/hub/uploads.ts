@@ -14,11 +14,11 @@ import { requireParticipant } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Clock, ReviewedIdentity } from './options.ts'
 import type { Campaign } from './rounds/campaign.ts'
-import type { Round } from './rounds/round.ts'
 import { listDirectory, makeDirectory, sizeOf, syncDirectory } from './store/files.ts'
 import { Takeover } from './takeover.ts'
 import { receiveBody, type BodyEnd } from './upload-body.ts'
 import { UploadChecks } from './upload-checks.ts'
+import { alreadyAccepted, closed, factsOf, refuseUnfit, refused, type Target } from './upload-refusals.ts'
 import { announcedDigest, readAnnouncement, type Announcement } from './upload-headers.ts'
 
 export interface UploadsContext {
@@ -33,12 +33,6 @@ export interface UploadsContext {
 interface Spooled {
   readonly path: string
   readonly check: UpdateCheck
-}
-
-interface Target {
-  readonly campaign: Campaign
-  readonly round: Round
-  readonly participant: string
 }
 
 export class Uploads {
@@ -170,14 +164,14 @@ export class Uploads {
     announcement: Announcement,
     { path, check }: Spooled,
   ): Promise<void> {
-    const verdict = check.verdict({ size: round.attempt.base.size, digest: announcement.digest })
+    const { digest, length: size } = announcement
+    const verdict = check.verdict({ size, digest })
     if (!verdict.ok) {
       await rm(path, { force: true })
       throw refused(verdict.detail)
     }
-    const { digest, length: size, samples, steps, loss } = announcement
     const acceptedMs = this.#context.clock.now()
-    await campaign.acceptUpdate(round, { participant, digest, size, samples, steps, loss, acceptedMs })
+    await campaign.acceptUpdate(round, { participant, digest, size, ...factsOf(announcement), acceptedMs })
   }
 
   #acknowledge({ request, response }: Exchange, { length }: Announcement): string {
@@ -192,39 +186,6 @@ function answerPartial({ response }: Exchange, offset: number): string {
   response.writeHead(204, { [UPLOAD_HEADERS.offset]: offset })
   response.end()
   return 'Partial'
-}
-
-/** True for the very bytes that count already; other bytes for the same key are refused for good. */
-function alreadyAccepted({ round, participant }: Target, digest: string): boolean {
-  const accepted = round.updates.get(participant)
-  if (!accepted) return false
-  if (accepted.digest === digest) return true
-  throw new HubError(
-    'conflict',
-    'OtherBytesAccepted',
-    `the update of ${participant} in round ${round.number} was accepted with ${accepted.digest}; ${digest} is refused`,
-  )
-}
-
-/** Everything that can be refused before a byte of the body is read. */
-function refuseUnfit({ round, participant }: Target, announcement: Announcement): void {
-  if (!round.isCollecting()) throw closed(round.number)
-  if (!round.isChosen(participant)) {
-    throw new HubError(
-      'forbidden',
-      'NotThisParticipant',
-      `${participant} was not chosen for round ${round.number}`,
-    )
-  }
-  const { base } = round.attempt
-  if (announcement.parameters !== base.digest) {
-    throw refused(
-      `training started from parameters ${announcement.parameters}; the round starts from ${base.digest}`,
-    )
-  }
-  if (announcement.length !== base.size) {
-    throw refused(`the update has ${announcement.length} bytes; the parameters take ${base.size}`)
-  }
 }
 
 async function dropOtherPartials({ round, participant }: Target, digest: string): Promise<void> {
@@ -247,14 +208,6 @@ async function durableSize(path: string): Promise<number> {
     await file.close()
   }
   return size
-}
-
-function closed(round: number): HubError {
-  return new HubError('gone', 'RoundClosed', `round ${round} no longer takes updates`)
-}
-
-function refused(detail: string): HubError {
-  return new HubError('refused', 'UpdateRefused', detail)
 }
 
 function interrupted(): HubError {

@@ -161,6 +161,12 @@ export interface TrainAssignment {
   parameters: Blob | undefined;
   training: LocalTraining | undefined;
   deadlineUnixMs: number;
+  /** SCAFFOLD's control variate of the hub; absent: zeros, or another strategy */
+  serverControl:
+    | Blob
+    | undefined;
+  /** send the loss of `parameters` on the training samples with the update */
+  measureInitialLoss: boolean;
 }
 
 export interface EvaluateAssignment {
@@ -443,12 +449,14 @@ export interface CampaignPlan {
 export interface TrainingPlan {
   /** federation/training TrainingConfiguration: what is compiled into the graphs */
   training: string;
-  /** what is told to the nodes with each round */
+  /** what is told to the nodes with each round; the learning rate that the schedule begins from */
   local:
     | LocalTraining
     | undefined;
-  /** FedAvg */
-  aggregationStrategy: string;
+  /** federation/training LearningRateSchedule */
+  schedule: string;
+  /** federation/aggregation StrategyConfiguration */
+  strategy: string;
 }
 
 export interface Participant {
@@ -469,6 +477,10 @@ export interface RoundPlan {
   minimumUpdates: number;
   /** from the moment the hub first sees this attempt */
   deadlineSeconds: number;
+  /** of the campaign, as planned now: where its schedule ends */
+  rounds: number;
+  /** nodes that may be drawn, Ready or not */
+  population: number;
 }
 
 export interface CampaignState {
@@ -1362,7 +1374,15 @@ export const Finished: MessageFns<Finished> = {
 };
 
 function createBaseTrainAssignment(): TrainAssignment {
-  return { round: 0, graphs: undefined, parameters: undefined, training: undefined, deadlineUnixMs: 0 };
+  return {
+    round: 0,
+    graphs: undefined,
+    parameters: undefined,
+    training: undefined,
+    deadlineUnixMs: 0,
+    serverControl: undefined,
+    measureInitialLoss: false,
+  };
 }
 
 export const TrainAssignment: MessageFns<TrainAssignment> = {
@@ -1381,6 +1401,12 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
     }
     if (message.deadlineUnixMs !== 0) {
       writer.uint32(40).int64(message.deadlineUnixMs);
+    }
+    if (message.serverControl !== undefined) {
+      Blob.encode(message.serverControl, writer.uint32(50).fork()).join();
+    }
+    if (message.measureInitialLoss !== false) {
+      writer.uint32(56).bool(message.measureInitialLoss);
     }
     return writer;
   },
@@ -1438,6 +1464,22 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
             message.deadlineUnixMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.serverControl = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.measureInitialLoss = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1466,6 +1508,10 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
       ? LocalTraining.fromPartial(object.training)
       : undefined;
     message.deadlineUnixMs = object.deadlineUnixMs ?? 0;
+    message.serverControl = (object.serverControl !== undefined && object.serverControl !== null)
+      ? Blob.fromPartial(object.serverControl)
+      : undefined;
+    message.measureInitialLoss = object.measureInitialLoss ?? false;
     return message;
   },
 };
@@ -3292,7 +3338,7 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
 };
 
 function createBaseTrainingPlan(): TrainingPlan {
-  return { training: "", local: undefined, aggregationStrategy: "" };
+  return { training: "", local: undefined, schedule: "", strategy: "" };
 }
 
 export const TrainingPlan: MessageFns<TrainingPlan> = {
@@ -3303,8 +3349,11 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
     if (message.local !== undefined) {
       LocalTraining.encode(message.local, writer.uint32(18).fork()).join();
     }
-    if (message.aggregationStrategy !== "") {
-      writer.uint32(26).string(message.aggregationStrategy);
+    if (message.schedule !== "") {
+      writer.uint32(26).string(message.schedule);
+    }
+    if (message.strategy !== "") {
+      writer.uint32(34).string(message.strategy);
     }
     return writer;
   },
@@ -3343,7 +3392,15 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
               break;
             }
 
-            message.aggregationStrategy = reader.string();
+            message.schedule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.strategy = reader.string();
             continue;
           }
         }
@@ -3367,7 +3424,8 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
     message.local = (object.local !== undefined && object.local !== null)
       ? LocalTraining.fromPartial(object.local)
       : undefined;
-    message.aggregationStrategy = object.aggregationStrategy ?? "";
+    message.schedule = object.schedule ?? "";
+    message.strategy = object.strategy ?? "";
     return message;
   },
 };
@@ -3440,7 +3498,7 @@ export const Participant: MessageFns<Participant> = {
 };
 
 function createBaseRoundPlan(): RoundPlan {
-  return { round: 0, attempt: 0, participants: [], minimumUpdates: 0, deadlineSeconds: 0 };
+  return { round: 0, attempt: 0, participants: [], minimumUpdates: 0, deadlineSeconds: 0, rounds: 0, population: 0 };
 }
 
 export const RoundPlan: MessageFns<RoundPlan> = {
@@ -3459,6 +3517,12 @@ export const RoundPlan: MessageFns<RoundPlan> = {
     }
     if (message.deadlineSeconds !== 0) {
       writer.uint32(40).uint32(message.deadlineSeconds);
+    }
+    if (message.rounds !== 0) {
+      writer.uint32(48).uint32(message.rounds);
+    }
+    if (message.population !== 0) {
+      writer.uint32(56).uint32(message.population);
     }
     return writer;
   },
@@ -3516,6 +3580,22 @@ export const RoundPlan: MessageFns<RoundPlan> = {
             message.deadlineSeconds = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rounds = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.population = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3538,6 +3618,8 @@ export const RoundPlan: MessageFns<RoundPlan> = {
     message.participants = object.participants?.map((e) => e) || [];
     message.minimumUpdates = object.minimumUpdates ?? 0;
     message.deadlineSeconds = object.deadlineSeconds ?? 0;
+    message.rounds = object.rounds ?? 0;
+    message.population = object.population ?? 0;
     return message;
   },
 };

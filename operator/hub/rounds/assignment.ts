@@ -27,8 +27,12 @@ function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node:
     round: round.number,
     graphs: graphsOf(start),
     parameters: round.attempt.base,
-    training: trainingOf(campaign.plan),
+    training: trainingOf(campaign.plan, round),
     deadlineUnixMs: campaign.deadlineOf(round),
+    serverControl: campaign.strategy.sections.includes('control')
+      ? round.attempt.state['control']
+      : undefined,
+    measureInitialLoss: campaign.strategy.needsInitialLoss,
   }
   return { kind: { $case: 'train', value } }
 }
@@ -44,7 +48,7 @@ function evaluationFor(
     round: round.number,
     graphs: graphsOf(start),
     parameters: round.result?.parameters,
-    training: trainingOf(plan),
+    training: trainingOf(plan, round),
     deadlineUnixMs: round.result?.evaluationDeadlineMs ?? 0,
   }
   return { kind: { $case: 'evaluate', value } }
@@ -54,8 +58,9 @@ function graphsOf(start: StartRecord): CompiledGraphs {
   return { ...start.graphs }
 }
 
-function trainingOf(plan: CheckedCampaignPlan): LocalTraining {
-  return { ...plan.training.local }
+/** The learning rate is the round's: what the schedule made of it when the round was opened. */
+function trainingOf(plan: CheckedCampaignPlan, { attempt: { learningRate } }: Round): LocalTraining {
+  return { ...plan.training.local, learningRate }
 }
 
 function idle(reason: string): Assignment {

@@ -19,7 +19,16 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tributary-campaign-'))
   campaign = await Campaign.create(directory, checkCampaignPlan(campaignPlan()))
   const times = { openedMs: 1_000, deadlineMs: 61_000 }
-  const attempt = { round: 1, attempt: 1, participants: ['a', 'b'], minimumUpdates: 2, base, ...times }
+  const basis = { state: {}, learningRate: 0.1, population: 2 }
+  const attempt = {
+    round: 1,
+    attempt: 1,
+    participants: ['a', 'b'],
+    minimumUpdates: 2,
+    base,
+    ...times,
+    ...basis,
+  }
   round = await Round.create(campaign.roundDirectory(1), attempt)
   campaign.rounds.set(1, round)
 })
@@ -113,8 +122,16 @@ describe('a plan', () => {
     { said: 'participants.0.node', change: { participants: [{ node: '../x', pod: 'x' }] } },
     { said: 'evaluationDeadlineSeconds', change: { evaluationDeadlineSeconds: 0 } },
     {
-      said: 'training.aggregationStrategy',
-      change: { training: { ...planned, aggregationStrategy: 'Krum' } },
+      said: 'training.strategy.type',
+      change: { training: { ...planned, strategy: '{"type":"Best"}' } },
+    },
+    {
+      said: 'round.minimumUpdates: Krum with byzantine 1 needs at least 5 updates',
+      change: { training: { ...planned, strategy: '{"type":"Krum","byzantine":1}' } },
+    },
+    {
+      said: 'training.training: objective is {"type":"Plain"}; the strategy needs {"type":"Scaffold"}',
+      change: { training: { ...planned, strategy: '{"type":"Scaffold"}' } },
     },
     { said: 'training.training: is not JSON', change: { training: { ...planned, training: '{' } } },
     {

@@ -2,8 +2,10 @@
 // the disk before it shows, and whoever changed something calls `changed` so that the runner and the streams look
 // again. What is only true while this process lives (streams, progress) is kept apart and never decides what counts.
 import { join } from 'node:path'
+import { strategyOf } from '#federation/aggregation/strategies.ts'
+import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { HubError } from '../errors.ts'
-import { CampaignPlanSchema, type CheckedCampaignPlan } from '../plans.ts'
+import { CampaignPlanSchema, strategyConfigurationOf, type CheckedCampaignPlan } from '../plans.ts'
 import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
 import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/records.ts'
 import type { RoundFacts } from './decide.ts'
@@ -24,6 +26,8 @@ const COLLECT_MS = 5
 
 export class Campaign {
   readonly directory: string
+  /** How updates are merged; it never changes. */
+  readonly strategy: Strategy
   #plan: CheckedCampaignPlan
   #podByNode: ReadonlyMap<string, string>
   start: StartRecord | undefined
@@ -43,6 +47,7 @@ export class Campaign {
 
   private constructor(directory: string, plan: CheckedCampaignPlan) {
     this.directory = directory
+    this.strategy = strategyOf(strategyConfigurationOf(plan.training))
     this.#plan = plan
     this.#podByNode = podByNode(plan)
   }
@@ -141,6 +146,12 @@ export class Campaign {
     return join(this.directory, 'rounds', String(number))
   }
 
+  /** Values of an update: the change of all parameters, then the sections that the strategy adds. */
+  updateLengthOf(round: Round): number {
+    const parameterCount = round.attempt.base.size / Float32Array.BYTES_PER_ELEMENT
+    return parameterCount + this.strategy.sections.length * (this.start?.trainableCount ?? 0)
+  }
+
   /** Which pod may speak for a node in this campaign. */
   podOf(node: string): string | undefined {
     return this.#podByNode.get(node)
@@ -150,9 +161,10 @@ export class Campaign {
   referencedBlobs(): string[] {
     const graphs = this.start ? Object.values(this.start.graphs) : []
     const initial = this.start ? [this.start.parameters, { digest: this.start.baseDigest }] : []
-    const rounds = [...this.rounds.values()].flatMap((round) => [
-      round.attempt.base,
-      ...(round.result ? [round.result.parameters] : []),
+    const rounds = [...this.rounds.values()].flatMap(({ attempt, result }) => [
+      attempt.base,
+      ...Object.values(attempt.state),
+      ...(result ? [result.parameters, ...Object.values(result.state)] : []),
     ])
     return [...graphs, ...initial, ...rounds].map(({ digest }) => digest)
   }
@@ -167,6 +179,7 @@ export class Campaign {
       paused: round.attempt.pausedMs !== undefined,
       accepted: new Set(round.updates.keys()),
       failed: round.failedInTraining(),
+      unmergeable: this.strategy.precondition(round.updates.size) !== undefined,
       short: round.isShort(),
       committed: round.commit !== undefined,
       merged: result !== undefined,

@@ -12,6 +12,7 @@ function aRound(changes: Partial<RoundFacts> = {}): RoundFacts {
     paused: false,
     accepted: new Set(),
     failed: new Set(),
+    unmergeable: false,
     short: false,
     committed: false,
     merged: false,
@@ -43,6 +44,18 @@ describe('collecting', () => {
       given: aRound({ accepted: set('a', 'b') }),
       now: DEADLINE,
       want: { act: 'commit' },
+    },
+    {
+      name: 'ends short when the strategy cannot merge what came, once nobody is awaited any more',
+      given: aRound({ accepted: set('a', 'b', 'c'), unmergeable: true }),
+      now: before,
+      want: { act: 'endShort', reason: 'UpdatesNotMergeable' },
+    },
+    {
+      name: 'waits for more updates while the strategy could not merge those that came',
+      given: aRound({ accepted: set('a', 'b'), unmergeable: true }),
+      now: before,
+      want: { act: 'wait', wakeAtMs: DEADLINE },
     },
     {
       name: 'ends short at the deadline without a quorum',

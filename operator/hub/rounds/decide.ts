@@ -3,7 +3,7 @@
 //   Collecting ──(all wanted updates in, or deadline with quorum)──▶ commit ─▶ Merging ─▶ Evaluating ─▶ Done
 //       │  ▲                                                                       (all awaited answered,
 //       ▼  │ (further attempt)                                                       or evaluation deadline)
-//      Short  (deadline below quorum, or quorum out of reach)
+//      Short  (deadline below quorum, quorum out of reach, or so many updates cannot be merged)
 //
 // The phase is always derived from the evidence, never stored, so a crash between two steps cannot contradict it.
 
@@ -18,7 +18,9 @@ export interface RoundFacts {
   readonly accepted: ReadonlySet<string>
   /** Participants that reported in this attempt that they cannot train. */
   readonly failed: ReadonlySet<string>
-  /** This attempt was ended below quorum. */
+  /** The strategy cannot merge as many updates as are accepted. */
+  readonly unmergeable: boolean
+  /** This attempt was ended without a merge. */
   readonly short: boolean
   readonly committed: boolean
   readonly merged: boolean
@@ -67,7 +69,11 @@ function decideCollecting(facts: RoundFacts, nowMs: number): RoundDecision {
   const received = facts.accepted.size
   const pending = facts.participants.filter((name) => !facts.accepted.has(name) && !facts.failed.has(name))
   const atQuorum = received >= facts.minimumUpdates
-  if (atQuorum && (pending.length === 0 || nowMs >= facts.deadlineMs)) return { phase, act: 'commit' }
+  if (atQuorum && (pending.length === 0 || nowMs >= facts.deadlineMs)) {
+    return facts.unmergeable
+      ? { phase, act: 'endShort', reason: 'UpdatesNotMergeable' }
+      : { phase, act: 'commit' }
+  }
   if (received + pending.length < facts.minimumUpdates) {
     return { phase, act: 'endShort', reason: 'QuorumOutOfReach' }
   }

@@ -1,42 +1,61 @@
-// The step from a round's committed updates to its new parameters: the same set of updates gives the same bits, however
-// often it is repeated after a crash.
+// The step from a round's committed updates to its new parameters and the strategy's new state: the same set of updates gives
+// the same bits, however often it is repeated after a crash, because nothing else goes in but what the round was opened with.
 import { float32File } from '#federation/aggregation/float32-file.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
-import { mergeUpdates } from '#federation/aggregation/merge.ts'
-import { strategyByName } from '#federation/aggregation/strategies.ts'
+import { mergeUpdates, type MergeOptions, type Sink } from '#federation/aggregation/merge.ts'
+import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
+import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 
-const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
+export type Merged = Pick<ResultRecord, 'parameters' | 'state'>
 
 export interface MergeContext {
-  /** Name of the aggregation strategy. */
-  readonly strategy: string
   readonly blobs: BlobStore
   readonly kernels: Kernels
-  readonly signal: AbortSignal
 }
 
-/** Writes the parameters that the round started from plus the aggregated difference; the caller holds the blobs. */
-export async function mergeRound(
-  round: Round,
-  { strategy: name, blobs, kernels, signal }: MergeContext,
-): Promise<BlobReference> {
-  const strategy = strategyByName(name)
-  if (!strategy) throw new Error(`no strategy ${name}`)
-  const updates = (round.commit?.updates ?? []).map(({ digest, ...update }) => ({
+type Inputs = Omit<MergeOptions, 'write' | 'writeState'>
+
+/** Writes the new parameters, and the vectors that the strategy keeps; the caller holds the blobs. */
+export async function mergeRound(campaign: Campaign, round: Round, context: MergeContext): Promise<Merged> {
+  const { blobs } = context
+  const inputs = inputsOf(campaign, round, context)
+  const names = campaign.strategy.serverState
+  const state: Record<string, BlobReference> = {}
+  // One open blob within another: all of them are written in the one pass over the updates.
+  const writeInto = async (sinks: readonly Sink[]): Promise<BlobReference> => {
+    const name = names[sinks.length]
+    if (name === undefined) {
+      return blobs.write(async (write) => mergeUpdates({ ...inputs, write, writeState: sinks }))
+    }
+    let parameters: BlobReference | undefined
+    state[name] = await blobs.write(async (write) => {
+      parameters = await writeInto([...sinks, write])
+    })
+    if (!parameters) throw new Error('unreachable: the innermost blob is the parameters')
+    return parameters
+  }
+  const parameters = await writeInto([])
+  return { parameters, state }
+}
+
+function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeContext): Inputs {
+  const { start, strategy, signal } = campaign
+  if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
+  const { base, learningRate, population, state } = round.attempt
+  const updates = round.commit.updates.map(({ digest, ...update }) => ({
     ...update,
     open: float32File(round.uploadPath(update.participant, digest)),
   }))
-  const { base, participants } = round.attempt
-  const parameterCount = base.size / BYTES_PER_VALUE
-  return blobs.write((write) =>
-    mergeUpdates({
-      ...{ strategy, updates, parameterCount, kernels, signal, write },
-      base: float32File(blobs.path(base.digest)),
-      // What FedAvg, the only strategy that a plan can name so far, does not depend on.
-      trainableCount: parameterCount,
-      context: { round: round.number, participants: participants.length, learningRate: 1 },
-    }),
-  )
+  const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
+  return {
+    ...{ strategy, updates, kernels, signal },
+    base: float32File(blobs.path(base.digest)),
+    parameterCount: base.size / Float32Array.BYTES_PER_ELEMENT,
+    trainableCount: start.trainableCount,
+    context: { round: round.number, participants: Math.max(population, updates.length), learningRate },
+    // All or none: before the first merge there are none.
+    ...(vectors.length > 0 && { state: vectors.map(({ digest }) => float32File(blobs.path(digest))) }),
+  }
 }

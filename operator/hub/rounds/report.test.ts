@@ -25,10 +25,18 @@ const nodes = Array.from({ length: NODES }, (_, i) => {
 })
 
 async function failingCampaign(): Promise<Campaign> {
-  const round = { round: 1, attempt: 1, participants: nodes, minimumUpdates: 2, deadlineSeconds: 60 }
+  const round = {
+    round: 1,
+    attempt: 1,
+    participants: nodes,
+    minimumUpdates: 2,
+    deadlineSeconds: 60,
+    rounds: 3,
+    population: 2,
+  }
   const participants = nodes.map((node) => ({ node, pod: `pod-${node}` }))
   const campaign = await Campaign.create(directory, checkCampaignPlan(campaignPlan({ participants, round })))
-  const attempt = { ...round, base, openedMs: 0, deadlineMs: 60_000 }
+  const attempt = { ...round, base, state: {}, learningRate: 0.1, openedMs: 0, deadlineMs: 60_000 }
   const running = await Round.create(campaign.roundDirectory(1), attempt)
   campaign.rounds.set(1, running)
   const failure = { attempt: 1, during: 'training', reason: 'DatasetUnreadable' } as const

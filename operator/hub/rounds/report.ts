@@ -87,7 +87,11 @@ function roundState(campaign: Campaign, round: Round): RoundState {
 }
 
 function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' | 'message'> {
-  if (round.isShort() && !round.commit) return { reason: round.short?.reason ?? '', message: '' }
+  if (round.isShort() && !round.commit) {
+    const message = campaign.strategy.precondition(round.updates.size)
+    const reason = round.short?.reason ?? ''
+    return { reason, message: reason === 'UpdatesNotMergeable' ? (message ?? '') : '' }
+  }
   const trouble = round === campaign.current ? campaign.trouble : undefined
   return { reason: trouble?.reason ?? '', message: trouble?.message ?? '' }
 }

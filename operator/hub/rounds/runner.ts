@@ -6,12 +6,13 @@ import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../comp
 import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
-import type { BlobReference, BlobStore } from '../store/blobs.ts'
-import type { AttemptRecord, CommitRecord } from '../store/records.ts'
+import type { BlobStore } from '../store/blobs.ts'
+import type { CommitRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
-import { mergeRound } from './merging.ts'
+import { mergeRound, type Merged } from './merging.ts'
+import { attemptToOpen } from './opening.ts'
 import { Round } from './round.ts'
 
 export interface RunnerContext {
@@ -103,7 +104,7 @@ export class CampaignRunner {
     if (opened) this.#campaign.changed()
     for (;;) {
       const round = this.#campaign.current
-      if (!round) return undefined
+      if (!round || this.#campaign.failure) return undefined
       const decision = await this.#campaign.locked(() => this.#decideAndRecord(round))
       if (decision.act === 'wait') {
         return decision.wakeAtMs === undefined
@@ -132,6 +133,7 @@ export class CampaignRunner {
             evaluation: await blobs.put(compiled.evaluation),
           },
           parameters: await blobs.put(compiled.parameters),
+          trainableCount: compiled.trainableCount,
         }
         await campaign.locked(() => campaign.saveStart(record))
       })
@@ -159,34 +161,16 @@ export class CampaignRunner {
 
   /** Opens the round or attempt that the plan asks for, if it follows from what is there. */
   async #openPlannedRound(): Promise<boolean> {
-    const { plan, start, current } = this.#campaign
-    const wanted = plan.round
-    if (!wanted || !start || plan.finished) return false
-    if (current?.number === wanted.round) {
-      if (current.commit || wanted.attempt <= current.attempt.attempt) return false
-      await current.saveAttempt(this.#attempt(current.attempt.base))
-      return true
+    const campaign = this.#campaign
+    const attempt = attemptToOpen(campaign, this.#context.clock.now())
+    if (!attempt) return false
+    const { current } = campaign
+    if (current?.number === attempt.round) await current.saveAttempt(attempt)
+    else {
+      const directory = campaign.roundDirectory(attempt.round)
+      campaign.rounds.set(attempt.round, await Round.create(directory, attempt))
     }
-    const base = this.#baseOfNextRound(wanted.round)
-    if (!base) return false
-    const directory = this.#campaign.roundDirectory(wanted.round)
-    this.#campaign.rounds.set(wanted.round, await Round.create(directory, this.#attempt(base)))
     return true
-  }
-
-  #baseOfNextRound(wanted: number): BlobReference | undefined {
-    const { current, start } = this.#campaign
-    if (!current) return wanted === 1 ? start?.parameters : undefined
-    return current.closed && wanted === current.number + 1 ? current.result?.parameters : undefined
-  }
-
-  #attempt(base: BlobReference): AttemptRecord {
-    const wanted = this.#campaign.plan.round
-    if (!wanted) throw new Error('the plan wants no round')
-    const openedMs = this.#context.clock.now()
-    const { round, attempt, participants, minimumUpdates, deadlineSeconds } = wanted
-    const deadlineMs = openedMs + deadlineSeconds * 1000
-    return { round, attempt, participants, minimumUpdates, openedMs, deadlineMs, base }
   }
 
   /** Decides, and records what only needs a record, in one locked step: no update slips in between. */
@@ -218,28 +202,31 @@ export class CampaignRunner {
 
   async #merge(round: Round): Promise<void> {
     const { blobs, kernels, metrics, clock } = this.#context
-    const { plan, signal } = this.#campaign
+    const campaign = this.#campaign
     const stopTimer = metrics.mergeSeconds.startTimer()
-    await blobs.hold(async () => {
-      const parameters = await mergeRound(round, {
-        strategy: plan.training.aggregationStrategy,
-        blobs,
-        kernels,
-        signal,
+    try {
+      await blobs.hold(async () => {
+        const merged = await mergeRound(campaign, round, { blobs, kernels })
+        await campaign.locked(() => this.#recordResult(round, merged, clock.now()))
       })
-      await this.#campaign.locked(() => this.#recordResult(round, parameters, clock.now()))
-    })
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      // The same updates would give the same numbers again.
+      this.#log.warn({ err: error, round: round.number }, 'the merge diverged')
+      await campaign.locked(() => campaign.saveFailure({ reason: 'MergeDiverged', message: error.message }))
+      return
+    }
     stopTimer()
     await round.dropUpdateBytes()
   }
 
-  async #recordResult(round: Round, parameters: BlobReference, mergedMs: number): Promise<void> {
+  async #recordResult(round: Round, merged: Merged, mergedMs: number): Promise<void> {
     const failed = round.failedInTraining()
     const evaluators = round.attempt.participants.filter(
       (node) => !failed.has(node) && this.#campaign.podOf(node) !== undefined,
     )
     const evaluationDeadlineMs = mergedMs + this.#campaign.plan.evaluationDeadlineSeconds * 1000
-    await round.save('result', { parameters, mergedMs, evaluationDeadlineMs, evaluators })
+    await round.save('result', { ...merged, mergedMs, evaluationDeadlineMs, evaluators })
   }
 
   async #forgetOldRounds(): Promise<void> {

@@ -16,6 +16,7 @@
 import { z } from 'zod'
 
 const BlobRecord = z.object({ digest: z.string(), size: z.number() })
+const ServerState = z.record(z.string(), BlobRecord)
 const Metrics = z.record(z.string(), z.number())
 
 /** The graphs and initial parameters that a campaign works with; written once, when it starts. */
@@ -24,6 +25,8 @@ export const StartRecord = z.object({
   baseDigest: z.string(),
   graphs: z.object({ manifest: BlobRecord, trainingStep: BlobRecord, evaluation: BlobRecord }),
   parameters: BlobRecord,
+  /** Values at the beginning of the parameters that training moves; the rest is running state. */
+  trainableCount: z.number(),
 })
 export type StartRecord = z.infer<typeof StartRecord>
 
@@ -43,6 +46,12 @@ export const AttemptRecord = z.object({
   pausedMs: z.number().optional(),
   /** Global parameters that the round starts from. */
   base: BlobRecord,
+  /** The strategy's vectors as the round before left them, by name; none before the first. */
+  state: ServerState,
+  /** Of local training in this round. */
+  learningRate: z.number(),
+  /** Nodes that may be drawn, Ready or not. */
+  population: z.number(),
 })
 export type AttemptRecord = z.infer<typeof AttemptRecord>
 
@@ -54,6 +63,7 @@ export const UpdateRecord = z.object({
   samples: z.number(),
   steps: z.number(),
   loss: z.number(),
+  initialLoss: z.number().optional(),
   acceptedMs: z.number(),
 })
 export type UpdateRecord = z.infer<typeof UpdateRecord>
@@ -80,6 +90,7 @@ export const CommitRecord = z.object({
       samples: z.number(),
       steps: z.number(),
       loss: z.number(),
+      initialLoss: z.number().optional(),
     }),
   ),
 })
@@ -87,6 +98,8 @@ export type CommitRecord = z.infer<typeof CommitRecord>
 
 export const ResultRecord = z.object({
   parameters: BlobRecord,
+  /** The strategy's vectors after this merge, by name. */
+  state: ServerState,
   mergedMs: z.number(),
   evaluationDeadlineMs: z.number(),
   evaluators: z.array(z.string()),

@@ -159,6 +159,7 @@ export interface TestUpdate {
   readonly samples: number
   readonly steps: number
   readonly loss: number
+  readonly initialLoss?: number
   readonly parameters: string
 }
 
@@ -171,6 +172,7 @@ export function uploadHeaders(update: TestUpdate, offset = 0): Record<string, st
     [UPLOAD_HEADERS.steps]: String(update.steps),
     [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
+    ...(update.initialLoss !== undefined && { [UPLOAD_HEADERS.initialLoss]: String(update.initialLoss) }),
   }
 }
 

@@ -54,7 +54,8 @@ export const tinyCompiler: ModelCompiler = {
     if (loss.type === 'Huber') throw new ModelRefused('TrainingNotPossible', 'this loss is impossible')
     const part = (name: string): Buffer => Buffer.from(`${name} of ${loss.type}`)
     const graphs = { manifest: part('manifest'), trainingStep: part('step'), evaluation: part('evaluation') }
-    return Promise.resolve({ ...graphs, parameters: parametersOf(model) })
+    const parameters = parametersOf(model)
+    return Promise.resolve({ ...graphs, parameters, trainableCount: parameters.byteLength / 4 })
   },
   publish: async ({ parameters }) => Promise.resolve(Buffer.concat([PREFIX, parameters])),
   close: async () => Promise.resolve(),

@@ -1,0 +1,110 @@
+// One round of training on a node as the campaign's strategy wants it: the vectors that the local objective needs, the
+// training itself, and what comes of it: the update that travels and the state that stays. Same input, same bits.
+import { nextClientControl, nextDynamicGradient } from '#federation/training/client-state.ts'
+import type {
+  Constants,
+  LocalTrainer,
+  TrainRequest,
+  TrainResult,
+  TrainingManifest,
+} from '#federation/training/index.ts'
+
+import { TrainingFailure } from './failures.ts'
+
+/** Vectors of `trainableCount` values that a node keeps between rounds, by name. */
+export type ClientVectors = Readonly<Record<string, Float32Array>>
+
+export interface LocalRound extends Omit<TrainRequest, 'constants'> {
+  /** SCAFFOLD's control variate of the hub; zeros when absent. */
+  readonly serverControl?: Float32Array | undefined
+  /** What the node kept; a vector that is absent is zeros. */
+  readonly state: ClientVectors
+}
+
+export interface LocalResult extends Omit<TrainResult, 'parameters' | 'epochLosses'> {
+  /** What training changed of all parameters, then the sections that the strategy adds. */
+  readonly update: Float32Array<ArrayBuffer>
+  /** What the node keeps once the update is accepted. */
+  readonly state: ClientVectors
+}
+
+export async function trainLocally(trainer: LocalTrainer, round: LocalRound): Promise<LocalResult> {
+  const { manifest } = trainer
+  const { serverControl: _server, state, ...request } = round
+  const constants = constantsOf(manifest, round)
+  const result = await trainer.trainEpochs({ ...request, constants })
+  const { parameters, epochLosses: _epochs, ...facts } = result
+  const outcome = outcomeOf(manifest, { request, result, constants })
+  return {
+    ...facts,
+    update: joined([difference(parameters, round.parameters), ...outcome.sections]),
+    state: { ...state, ...outcome.state },
+  }
+}
+
+/** The vectors that the graph's objective asks for. */
+function constantsOf(
+  { constants, trainableCount }: TrainingManifest,
+  { parameters, serverControl, state }: LocalRound,
+): Constants {
+  const zeros = (): Float32Array => new Float32Array(trainableCount)
+  const vectors = {
+    reference: () => parameters.subarray(0, trainableCount),
+    serverControl: () => serverControl ?? zeros(),
+    clientControl: () => state['clientControl'] ?? zeros(),
+    dynamicGradient: () => state['dynamicGradient'] ?? zeros(),
+  }
+  const roles = [...new Set(constants.map(({ role }) => role))]
+  return Object.fromEntries(roles.map((role) => [role, vectors[role]()]))
+}
+
+interface Trained {
+  readonly request: TrainRequest
+  readonly result: TrainResult
+  readonly constants: Constants
+}
+
+/** The sections of the update, and the next state, of the objective that the graph was compiled for. */
+function outcomeOf(
+  { objective, optimizer, trainableCount }: TrainingManifest,
+  { request, result, constants }: Trained,
+): { sections: Float32Array<ArrayBuffer>[]; state: ClientVectors } {
+  const trained = {
+    reference: request.parameters.subarray(0, trainableCount),
+    parameters: result.parameters.subarray(0, trainableCount),
+  }
+  const { serverControl, clientControl, dynamicGradient } = constants
+  if (objective.type === 'Scaffold' && optimizer.type === 'SGD' && serverControl && clientControl) {
+    const steps = { steps: result.steps, learningRate: request.learningRate, optimizer }
+    const next = nextClientControl(trained, { serverControl, clientControl }, steps)
+    return { sections: [difference(next, clientControl)], state: { clientControl: next } }
+  }
+  if (objective.type === 'FedDyn' && dynamicGradient) {
+    const next = nextDynamicGradient(trained, dynamicGradient, objective.alpha)
+    return { sections: [], state: { dynamicGradient: next } }
+  }
+  return { sections: [], state: {} }
+}
+
+function difference(after: Float32Array, before: Float32Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(after.length)
+  for (let i = 0; i < values.length; i++) {
+    const value = (after[i] as number) - (before[i] as number)
+    values[i] = value
+    if (Number.isFinite(values[i])) continue
+    throw new TrainingFailure('TrainingDiverged', `the change of value ${i} is ${value}, beyond float32`)
+  }
+  return values
+}
+
+function joined(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {
+  const [first] = parts
+  if (first && parts.length === 1) return first
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let filled = 0
+  for (const part of parts) {
+    whole.set(part, filled)
+    filled += part.length
+  }
+  return whole
+}
