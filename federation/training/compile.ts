@@ -3,7 +3,6 @@
  * optimiser) and an evaluation. Both have fixed sizes. The result depends on the model and the configuration
  * alone: compiling twice gives the same bytes.
  */
-import { emitBackward } from './backward.ts'
 import { emitClipping } from './clipping.ts'
 import {
   readConfiguration,
@@ -12,19 +11,20 @@ import {
 } from './configuration.ts'
 import { stepMicroseconds, stepsPerCall } from './cost.ts'
 import { discover, type Discovered } from './discover.ts'
-import { emitForward, type Forward } from './emit.ts'
-import { ModelError } from './errors.ts'
-import { type Graph, quoted, type ValueInfo } from './graph.ts'
+import { emitForward } from './emit.ts'
+import { gradientOf } from './gradient.ts'
+import type { Graph, ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
 import { inferShapes } from './infer.ts'
-import { emitLoss, labelFor, type LossGraph, metricsFor, type SampleMetric } from './losses.ts'
-import { elementCount, type Label, type Parameter, type TrainingManifest } from './manifest.ts'
+import { metricsFor, type SampleMetric } from './losses.ts'
+import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
 import { emitObjective } from './objectives/index.ts'
 import { emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
+import { addLoss, emitGradients, type Gradients } from './step.ts'
 import { severalSteps, type StepRoles } from './several-steps.ts'
 import { type CompileReport, reportOf } from './report.ts'
 import { COMPILED_OPSET, writeModel } from './write.ts'
@@ -65,6 +65,7 @@ export async function compileTraining(
     loss: settings.loss,
     optimizer: settings.optimizer,
     objective: settings.objective,
+    ...(settings.privacy && { privacy: settings.privacy }),
     metrics: metricsFor(settings.loss),
     batchSize: settings.batchSize,
     evaluationBatchSize,
@@ -101,6 +102,7 @@ type Interface = Pick<
   | 'learningRate'
   | 'corrections'
   | 'uniforms'
+  | 'normals'
   | 'parameters'
   | 'state'
   | 'constants'
@@ -112,20 +114,16 @@ async function compileStep(
   discovered: Discovered,
   settings: TrainingConfiguration,
 ): Promise<{ graph: Graph; bytes: Uint8Array; interface: Interface }> {
-  const forward = emitForward(prepared, discovered, 'training')
-  const { builder, sampleWeight } = forward
-  const { loss, label } = addLoss(prepared, forward, settings)
-  const coefficient = builder.add('Div', [sampleWeight, builder.sumAll(sampleWeight)])
-  const weighted = builder.add('Mul', [loss.perSample, coefficient])
-  const total = builder.add('ReduceSum', [weighted], { keepdims: { kind: 'int', value: 0 } }, 'loss')
-  const update = addUpdate(prepared, forward, { settings, dy: loss.gradient(coefficient) })
+  const step = await emitGradients(prepared, discovered, settings)
+  const { builder, sampleWeight, label, loss: total, uniforms, normals } = step
+  const update = addUpdate(prepared, step, settings)
 
-  const parameters = describeParameters(prepared.parameters, forward, update)
+  const parameters = describeParameters(prepared.parameters, step, update)
   const outputs = [
     scalarOutput(total),
     ...[...parameters, ...update.state].map(({ output, shape }) => floatOutput(output, shape)),
   ]
-  const { input } = forward
+  const { input } = step
   const { corrections, learningRate } = update
   const published = await publish(prune(builder, outputs), settings, {
     samples: [input.name, label.name],
@@ -133,7 +131,7 @@ async function compileStep(
       sampleWeight,
       learningRate,
       ...(corrections ? [corrections.first, corrections.second] : []),
-      ...forward.uniforms.map(({ name }) => name),
+      ...[...uniforms, ...normals].map(({ name }) => name),
     ],
     carried: [...parameters, ...update.state],
     loss: total,
@@ -149,7 +147,8 @@ async function compileStep(
       sampleWeight,
       learningRate,
       ...(corrections && { corrections }),
-      uniforms: forward.uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
+      uniforms: uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
+      normals: normals.map(({ name, shape }) => ({ name, shape: [...shape] })),
       parameters,
       state: update.state,
       constants: update.constants,
@@ -164,7 +163,8 @@ async function publish(
   settings: TrainingConfiguration,
   roles: StepRoles,
 ): Promise<{ graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> }> {
-  const count = settings.stepsPerCall ?? (await suitableStepsPerCall(step, roles))
+  const known = settings.stepsPerCall ?? (settings.privacy ? 1 : undefined)
+  const count = known ?? (await suitableStepsPerCall(step, roles))
   const { graph, rows, steps } = severalSteps(step, roles, count)
   return { graph, interface: { stepsPerCall: count, rows, ...(steps !== undefined && { steps }) } }
 }
@@ -175,35 +175,14 @@ async function suitableStepsPerCall(step: Graph, { perStep }: StepRoles): Promis
   return stepsPerCall(stepMicroseconds(step, shapes), elements)
 }
 
-function addLoss(
-  { output }: Prepared,
-  { builder }: Forward,
-  { loss }: TrainingConfiguration,
-): { loss: LossGraph; label: Label } {
-  const shape = builder.shape(output)
-  const label = labelFor(loss, shape)
-  const name = builder.input('label', label.shape, label.type)
-  return { loss: emitLoss(loss, { builder, z: output, shape, y: name }), label: { name, ...label } }
-}
-
 function addUpdate(
-  { parameters, output }: Prepared,
-  forward: Forward,
-  { settings, dy }: { settings: TrainingConfiguration; dy: string },
+  { parameters }: Prepared,
+  { builder, gradients }: Gradients,
+  settings: TrainingConfiguration,
 ): Update & Pick<Interface, 'constants'> {
-  const trainable = parameters.filter((parameter) => parameter.trainable)
-  const names = trainable.map(({ name }) => name)
-  const gradients = emitBackward(forward, new Map([[output, dy]]), names)
-  const learning = trainable.map(({ name, value }) => {
-    const gradient = gradients.get(name)
-    if (gradient === undefined) {
-      throw new ModelError(
-        `no gradient reaches ${quoted(name)}: what it is used for is not differentiable; freeze it, or leave it out`,
-      )
-    }
-    return { name, shape: value.shape, gradient }
-  })
-  const { builder } = forward
+  const learning = parameters
+    .filter(({ trainable }) => trainable)
+    .map(({ name, value }) => ({ name, shape: value.shape, gradient: gradientOf(gradients, name) }))
   const objective = emitObjective(builder, settings.objective, learning)
   const clipped = emitClipping(builder, settings.gradientClipping, objective.trainable)
   return { ...emitOptimizer(builder, settings.optimizer, clipped), constants: objective.constants }
@@ -211,12 +190,12 @@ function addUpdate(
 
 function describeParameters(
   parameters: readonly ModelParameter[],
-  forward: Forward,
+  { newState }: Gradients,
   update: Update,
 ): Parameter[] {
   let offset = 0
   return parameters.map(({ name, initializer, value, trainable, uses }) => {
-    const output = trainable ? update.parameters.get(name) : forward.newState.get(name)
+    const output = trainable ? update.parameters.get(name) : newState.get(name)
     if (output === undefined) throw new Error(`unreachable: ${name} has no new value`)
     const first = offset
     offset += elementCount(value.shape)

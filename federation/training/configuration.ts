@@ -95,6 +95,17 @@ export const GradientClipping = z.discriminatedUnion('type', [
 ])
 export type GradientClipping = z.infer<typeof GradientClipping>
 
+/**
+ * DP-SGD (Abadi et al., 2016): the gradient of each example is scaled down to a norm of `clippingNorm` at most, and noise
+ * of standard deviation noiseMultiplier · clippingNorm is added to every element of their sum. Keeping account of what many
+ * steps cost together is up to the user.
+ */
+export const Privacy = z.strictObject({
+  clippingNorm: z.number().positive(),
+  noiseMultiplier: z.number().min(0),
+})
+export type Privacy = z.infer<typeof Privacy>
+
 const batchSize = z.int().min(1).max(65_536)
 
 const fields = z.strictObject({
@@ -102,6 +113,7 @@ const fields = z.strictObject({
   optimizer: Optimizer,
   objective: Objective.default({ type: 'Plain' }),
   gradientClipping: GradientClipping.optional(),
+  privacy: Privacy.optional(),
   batchSize,
   /** Rows of the evaluation graph's batch; the training batch size when absent. */
   evaluationBatchSize: batchSize.optional(),

@@ -3,13 +3,22 @@
  * are made of.
  */
 import type { GraphBuilder, Shape } from './builder.ts'
-import { float, type Node } from './graph.ts'
+import { ModelError } from './errors.ts'
+import { float, type Node, quoted } from './graph.ts'
 
 /** A parameter that learns, with the value in the graph that is its gradient. */
 export interface Trainable {
   name: string
   shape: Shape
   gradient: string
+}
+
+export function gradientOf(gradients: ReadonlyMap<string, string>, name: string): string {
+  const gradient = gradients.get(name)
+  if (gradient !== undefined) return gradient
+  throw new ModelError(
+    `no gradient reaches ${quoted(name)}: what it is used for is not differentiable; freeze it, or leave it out`,
+  )
 }
 
 export interface Scaled {

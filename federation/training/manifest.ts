@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 
-import { Loss, Objective, Optimizer } from './configuration.ts'
+import { Loss, Objective, Optimizer, Privacy } from './configuration.ts'
 import { ModelError } from './errors.ts'
 
 const name = z.string().min(1).max(1024)
@@ -92,6 +92,7 @@ export const TrainingManifest = z.strictObject({
   loss: Loss,
   optimizer: Optimizer,
   objective: Objective,
+  privacy: Privacy.optional(),
   metrics: z.array(Metric).min(1),
   batchSize: z.int().min(1),
   /** Steps that one run of the training graph takes at most; 1: exactly one, without a loop. */
@@ -117,6 +118,8 @@ export const TrainingManifest = z.strictObject({
    * each Dropout.
    */
   uniforms: z.array(z.strictObject({ name, shape })),
+  /** With privacy: graph inputs [stepsPerCall, …shape] to fill with standard normal numbers, step after step. */
+  normals: z.array(z.strictObject({ name, shape })),
   parameters: z.array(Parameter).min(1),
   /** Length of the flat parameter vector in elements. */
   parameterCount: z.int().min(1),

@@ -39,6 +39,16 @@ export class Random {
     for (let i = 0; i < target.length; i++) target[i] = (this.uint32() >>> 8) / 2 ** 24
   }
 
+  /** Fills with standard normal numbers, two at a time (Box and Muller, 1958). */
+  fillNormal(target: Float32Array): void {
+    for (let i = 0; i < target.length; i += 2) {
+      const radius = Math.sqrt(-2 * Math.log((this.uint32() + 1) / 2 ** 32))
+      const angle = 2 * Math.PI * (this.uint32() / 2 ** 32)
+      target[i] = radius * Math.cos(angle)
+      if (i + 1 < target.length) target[i + 1] = radius * Math.sin(angle)
+    }
+  }
+
   /** Fisher-Yates. */
   shuffle(items: Uint32Array): void {
     for (let i = items.length - 1; i > 0; i--) {

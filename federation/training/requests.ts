@@ -21,6 +21,11 @@ export interface TrainRequest {
   learningRate: number
   /** Drives the order of the samples and Dropout: an integer from 0 to 2^53 - 1. */
   seed: number
+  /**
+   * Drives the noise of a model that was compiled with privacy, and goes with no other: an integer from 0 to 2^53 - 1 that
+   * the node draws and tells nobody, since whoever knows it can take the noise off again.
+   */
+  noiseSeed?: number
   /** The vectors that the manifest's objective needs, by role. */
   constants?: Constants
   /** Whether to evaluate the given parameters on the samples first, as q-FedAvg wants it. */

@@ -11,6 +11,7 @@ import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
 
 const DROPOUT_STREAM = 1
+const NOISE_STREAM = 2
 
 interface Buffer {
   parameters: Float32Array
@@ -35,6 +36,7 @@ export class TrainingRun {
   private readonly manifest: TrainingManifest
   private readonly session: InferenceSession
   private readonly dropout: Random
+  private readonly noise: Random
   private readonly perStep: PerStep
   private readonly buffers: Buffer[]
 
@@ -43,6 +45,7 @@ export class TrainingRun {
     this.manifest = manifest
     this.session = session
     this.dropout = new Random(request.seed, DROPOUT_STREAM)
+    this.noise = new Random(noiseSeedOf(request, manifest), NOISE_STREAM)
     this.perStep = newPerStep(manifest)
     this.buffers = this.turns()
   }
@@ -82,7 +85,7 @@ export class TrainingRun {
   /** Fills in what the call's step `index` gets; returns the number of its samples. */
   private fill(index: number, order: Uint32Array, first: number): number {
     const { batchSize, optimizer } = this.manifest
-    const { rows, weight, corrections, uniforms } = this.perStep
+    const { rows, weight, corrections, uniforms, normals } = this.perStep
     const batch = order.subarray(first, first + batchSize)
     const start = index * batchSize
     rows.fill(batch[0] ?? 0, start, start + batchSize).set(batch, start)
@@ -94,6 +97,9 @@ export class TrainingRun {
     }
     for (const { data, size } of uniforms) {
       this.dropout.fillUniform(data.subarray(index * size, (index + 1) * size))
+    }
+    for (const { data, size } of normals) {
+      this.noise.fillNormal(data.subarray(index * size, (index + 1) * size))
     }
     return batch.length
   }
@@ -133,7 +139,8 @@ export class TrainingRun {
       feeds[manifest.corrections.first] = tensor(perStep.corrections.first, [stepsPerCall])
       feeds[manifest.corrections.second] = tensor(perStep.corrections.second, [stepsPerCall])
     }
-    for (const { name, shape, data } of perStep.uniforms) feeds[name] = tensor(data, [stepsPerCall, ...shape])
+    for (const { name, shape, data } of [...perStep.uniforms, ...perStep.normals])
+      feeds[name] = tensor(data, [stepsPerCall, ...shape])
     return feeds
   }
 }
@@ -145,22 +152,46 @@ interface PerStep {
   weight: Float32Array
   learningRate: Float32Array
   corrections: { first: Float32Array; second: Float32Array }
-  uniforms: { name: string; shape: readonly number[]; size: number; data: Float32Array }[]
+  uniforms: RandomNumbers[]
+  normals: RandomNumbers[]
 }
 
-function newPerStep({ stepsPerCall, batchSize, uniforms }: TrainingManifest): PerStep {
+interface RandomNumbers {
+  name: string
+  shape: readonly number[]
+  /** Elements a step. */
+  size: number
+  data: Float32Array
+}
+
+function newPerStep({ stepsPerCall, batchSize, uniforms, normals }: TrainingManifest): PerStep {
   const numbers = (size: number): Float32Array => new Float32Array(stepsPerCall * size)
+  const random = ({ name, shape }: TrainingManifest['normals'][number]): RandomNumbers => {
+    const size = elementCount(shape)
+    return { name, shape, size, data: numbers(size) }
+  }
   return {
     steps: BigInt64Array.of(1n),
     rows: new Int32Array(stepsPerCall * batchSize),
     weight: numbers(batchSize),
     learningRate: numbers(1),
     corrections: { first: numbers(1), second: numbers(1) },
-    uniforms: uniforms.map(({ name, shape }) => {
-      const size = elementCount(shape)
-      return { name, shape, size, data: numbers(size) }
-    }),
+    uniforms: uniforms.map(random),
+    normals: normals.map(random),
   }
+}
+
+/** Noise that the node alone knows; a model without privacy has none. */
+function noiseSeedOf({ noiseSeed }: TrainRequest, { normals }: TrainingManifest): number {
+  const isNoisy = normals.length > 0
+  if (isNoisy !== (noiseSeed !== undefined)) {
+    throw new RangeError(
+      isNoisy
+        ? 'noiseSeed is missing; the model adds noise'
+        : 'noiseSeed was given, but the model adds no noise',
+    )
+  }
+  return noiseSeed ?? 0
 }
 
 function filled({ shape, initial }: StateTensor): Tensor {

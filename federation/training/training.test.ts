@@ -22,6 +22,7 @@ const Run = z.object({
   learningRate: z.number(),
   epochs: z.number(),
   seed: z.number(),
+  noiseSeed: z.number().optional(),
   count: z.number(),
   x: numbers,
   y: numbers,
@@ -58,6 +59,7 @@ describe('training', () => {
       epochs: golden.epochs,
       learningRate: golden.learningRate,
       seed: golden.seed,
+      ...(golden.noiseSeed !== undefined && { noiseSeed: golden.noiseSeed }),
       ...(golden.constants && { constants: vectorsOf(compiled.manifest, golden.constants) }),
       onProgress: ({ loss }) => losses.push(loss),
     })

@@ -10,6 +10,7 @@ BatchNormalization's running variance is ONNX's (population variance), not PyTor
 import fnmatch
 import io
 import json
+import math
 import pathlib
 import warnings
 
@@ -62,6 +63,14 @@ class Random:
         for i in range(len(items) - 1, 0, -1):
             j = self.below(i + 1)
             items[i], items[j] = items[j], items[i]
+
+    def normal(self, count):
+        found = []
+        while len(found) < count:
+            radius = math.sqrt(-2 * math.log((self.uint32() + 1) / 2**32))
+            angle = 2 * math.pi * (self.uint32() / 2**32)
+            found += [radius * math.cos(angle), radius * math.sin(angle)]
+        return found[:count]
 
     def uniform(self, count):
         return [(self.uint32() >> 8) / 2**24 for _ in range(count)]
@@ -199,6 +208,22 @@ def clip(clipping, parameters):
         nn.utils.clip_grad_value_(parameters, clipping["maximum"])
 
 
+def private_gradients(privacy, loss_of, rows, weights, batch, noise):
+    """DP-SGD by a loop over examples: sets the gradients, returns the mean loss."""
+    sums, total = [torch.zeros_like(p) for p in weights], 0.0
+    for row in rows:
+        loss = loss_of([row])
+        gradients = torch.autograd.grad(loss, weights)
+        norm = math.sqrt(sum(float((g**2).sum()) for g in gradients))
+        sums = [s + g * min(1.0, privacy["clippingNorm"] / norm) for s, g in zip(sums, gradients)]
+        total += float(loss)
+    deviation = privacy["noiseMultiplier"] * privacy["clippingNorm"]
+    for p, s in zip(weights, sums):
+        drawn = torch.tensor(noise.normal(p.numel())).double().reshape(p.shape) if deviation else torch.zeros_like(p)
+        p.grad = (s + deviation * drawn) / batch
+    return torch.tensor(total / len(rows))
+
+
 def numbers(values):
     return [float(f"{value:.9g}") for value in torch.as_tensor(values).double().flatten().tolist()]
 
@@ -216,7 +241,8 @@ def run(name, model, configuration, samples, rate, epochs, seed):
     optimizer = optimizer_for(configuration["optimizer"], weights, rate)
     objective = configuration.get("objective", {"type": "Plain"})
     constants = constants_for(objective, learning, 0.3)
-    shuffle, dropout = Random(seed, 0), Random(seed, 1)
+    shuffle, dropout, noise = Random(seed, 0), Random(seed, 1), Random(seed + 1, 2)
+    loss_of = lambda rows: criterion(configuration["loss"], net(x[rows]), y[rows])
     order, losses, batch = list(range(len(x))), [], configuration["batchSize"]
     for _ in range(epochs):
         shuffle.shuffle(order)
@@ -225,8 +251,14 @@ def run(name, model, configuration, samples, rate, epochs, seed):
             if model == "cnn":
                 Dropout.uniform = torch.tensor(dropout.uniform(batch * 40)).double().reshape(batch, 40)
             optimizer.zero_grad()
-            loss = criterion(configuration["loss"], net(x[rows]), y[rows])
-            (loss + local_term(objective, learning, constants)).backward()
+            if "privacy" in configuration:
+                loss = private_gradients(configuration["privacy"], loss_of, rows, weights, batch, noise)
+                added = local_term(objective, learning, constants)
+            else:
+                loss = loss_of(rows)
+                added = loss + local_term(objective, learning, constants)
+            if added.requires_grad:
+                added.backward()
             clip(configuration.get("gradientClipping", {}), weights)
             optimizer.step()
             losses.append(float(loss))
@@ -237,6 +269,8 @@ def run(name, model, configuration, samples, rate, epochs, seed):
     golden = {"name": name, "model": f"{model}.onnx", "configuration": configuration, "learningRate": rate,
               "epochs": epochs, "seed": seed, "count": len(x), "x": numbers(x), "y": numbers(y), "losses": losses,
               "parameters": {key: numbers(value) for key, value in final.items()}, "evaluation": evaluation}
+    if configuration.get("privacy", {}).get("noiseMultiplier", 0) > 0:
+        golden["noiseSeed"] = seed + 1
     if constants:
         golden["constants"] = {role: {key: numbers(value) for key, value in values.items()}
                                for role, values in constants.items()}
@@ -313,6 +347,16 @@ runs = [
            {"gradientClipping": {"type": "Value", "maximum": 0.02}}),
           ("SGD towards a reference, clipped by the norm of the whole gradient, with weight decay", sgd(0.0, 0.1),
            {"objective": {"type": "Proximal", "mu": 1.5}, "gradientClipping": {"type": "Norm", "maximum": 0.4}})]],
+    run("an MLP by SGD with the gradient of each example clipped", "mlp",
+        {"loss": softmax, "optimizer": sgd(), "batchSize": 8, "privacy": {"clippingNorm": 0.8, "noiseMultiplier": 0}},
+        samples(19, (6,), classes(3, 6)), 0.3, 8, 12),
+    run("an MLP by SGD with clipped gradients and noise", "mlp",
+        {"loss": softmax, "optimizer": sgd(0.5), "batchSize": 8, "privacy": {"clippingNorm": 0.8, "noiseMultiplier": 0.7}},
+        samples(19, (6,), classes(3, 6)), 0.3, 8, 13),
+    run("a regression by Adam with clipped gradients and noise, towards a reference", "regression",
+        {"loss": {"type": "MeanSquaredError"}, "optimizer": adam(), "batchSize": 5,
+         "objective": {"type": "Proximal", "mu": 0.5}, "privacy": {"clippingNorm": 0.2, "noiseMultiplier": 1.1}},
+        samples(17, (4,), wave), 0.02, 6, 14),
     run("a CNN whose first layer is frozen, by SGD with momentum and clipping by norm", "cnn",
         {"loss": softmax, "optimizer": sgd(0.9), "batchSize": 8, "frozen": ["0.*"],
          "gradientClipping": {"type": "Norm", "maximum": 0.7}},
