@@ -22,6 +22,7 @@ import type { Model } from './model.ts'
 import { emitObjective } from './objectives/index.ts'
 import { emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
+import { optimized } from './passes/index.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
 import { addLoss, emitGradients, type Gradients } from './step.ts'
@@ -125,7 +126,7 @@ async function compileStep(
   ]
   const { input } = step
   const { corrections, learningRate } = update
-  const published = await publish(prune(builder, outputs), settings, {
+  const published = await publish(optimized(prune(builder, outputs)), settings, {
     samples: [input.name, label.name],
     perStep: [
       sampleWeight,

@@ -10,6 +10,7 @@ import type { TrainingManifest } from './manifest.ts'
 import { OPERATORS } from './operators/index.ts'
 import type { Backward, Emitter } from './operators/operator.ts'
 import { namesOf } from './parameters.ts'
+import { reluAfterPooling } from './passes/relu-after-pooling.ts'
 import type { Prepared } from './prepare.ts'
 
 export interface Forward {
@@ -29,9 +30,10 @@ export interface Forward {
 }
 
 export function emitForward(prepared: Prepared, discovered: Discovered, mode: Emitter['mode']): Forward {
-  const { model, inputs, nodes, parameters } = prepared
+  const { model, inputs, parameters } = prepared
+  const { nodes, shapes } = reluAfterPooling(prepared.nodes, discovered.shapes, prepared.output)
   const builder = new GraphBuilder([...namesOf(model), ...parameters.map(({ name }) => name)])
-  for (const [name, shape] of discovered.shapes) builder.setShape(name, shape)
+  for (const [name, shape] of shapes) builder.setShape(name, shape)
   const input = emitInputs(builder, inputs, nodes)
   const batchSize = input.shape[0] ?? 1
   const sampleWeight = builder.input('sample_weight', [batchSize])

@@ -5,6 +5,7 @@
  */
 import { intOf, intsOf, type Node } from '../graph.ts'
 import { gradientOfWindowed, windowed } from './convolution-data.ts'
+import { emitSpatialFirst } from './convolution-spatial-first.ts'
 import { type Convolution, gradientOfWeight } from './convolution-weight.ts'
 import { emitAsIs, type Emitter, input, type Operator, output } from './operator.ts'
 import { allBut, refuseSpatial, transposedWindowOf, windowOf } from './window.ts'
@@ -12,11 +13,13 @@ import { allBut, refuseSpatial, transposedWindowOf, windowOf } from './window.ts
 const conv: Operator = {
   refuse: refuseKernel,
   emit: (node, emitter) => {
-    emitAsIs(node, emitter)
     const { shape } = emitter
     const [x, w, y] = [shape(input(node, 0)), shape(input(node, 1)), shape(output(node))]
     const window = windowOf(node, w.slice(2), { x, y })
     const convolution = { emitter, window, group: groupOf(node), x, w, y }
+    const faster = emitSpatialFirst(node, convolution)
+    if (faster) return faster
+    emitAsIs(node, emitter)
     return (dy) => [
       () => gradientOfWindowed(convolution, { w: input(node, 1), dy }),
       () => gradientOfWeight(convolution, { x: input(node, 0), dy }),

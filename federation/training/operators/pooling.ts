@@ -5,6 +5,7 @@
 import type { Shape } from '../builder.ts'
 import { type Attributes, floatTensor, int, intOf, ints, intsOf, type Node } from '../graph.ts'
 import { elementCount } from '../manifest.ts'
+import { emitSideBySide, liesSideBySide } from './max-pool-spatial-first.ts'
 import { emitAsIs, type Emitter, input, type Operator, output } from './operator.ts'
 import { at, refuseSpatial, transposeAttributes, type Window, windowOf } from './window.ts'
 
@@ -18,6 +19,8 @@ const maxPool: Operator = {
       builder.append({ ...node, outputs: [output(node)] })
       return () => []
     }
+    const window = poolWindow(node, emitter)
+    if (liesSideBySide(window, emitter.shape(input(node, 0)))) return emitSideBySide(node, emitter, window)
     const indices = builder.fresh(`${output(node)}.indices`)
     builder.append({ ...node, outputs: [output(node), indices] })
     const x = emitter.shape(input(node, 0))
