@@ -55,10 +55,13 @@ export const lstm: Cell = (direction, [h = '', c = '']): EmittedCell => {
       const next = body.add('Add', [kept, body.add('Mul', [i, candidate])])
       const squashed = body.add('Tanh', [next])
       const y = body.add('Mul', [o, squashed])
-      return { states: [y, next], outputs: [gates, candidate, next, squashed, y] }
+      return { states: [y, next], outputs: [gates, candidate, next, squashed] }
     },
   })
-  const [gates = '', candidate = '', cells = '', squashed = '', y = ''] = outputs
+  const [gates = '', candidate = '', cells = '', squashed = ''] = outputs
+  const [, open = ''] = columns(builder, gates, [hidden, hidden, hidden])
+  // Once for all steps: what a step leaves behind costs more.
+  const y = builder.add('Mul', [open, squashed])
   const kept = { gates, candidate, c: cells, squashed, y, start: { h, c } }
   return { y, states, backward: (gradients) => backward(direction, kept, gradients) }
 }
