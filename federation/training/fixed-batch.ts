@@ -24,7 +24,8 @@ function fixesBatch(node: Node, target: TensorValue, batch: number): boolean {
   return node.op === 'Reshape' && !node.attributes['allowzero'] && Number(target.data[0]) === batch
 }
 
-function constantsOf(model: Model): Map<string, TensorValue> {
+/** Initializers, and what Constant nodes hold as tensors. */
+export function constantsOf(model: Pick<Model, 'nodes' | 'initializers'>): Map<string, TensorValue> {
   const constants = new Map(model.initializers)
   for (const { op, outputs, attributes } of model.nodes) {
     const value = attributes['value']

@@ -94,6 +94,25 @@ describe('an input of integers', () => {
     await trainer.close()
   })
 
+  it('adds up a token that occurs often, also with several threads', async () => {
+    const count = 20_000
+    const compiled = await compileTraining(
+      readModel(modelBytes({ ...EMBEDDING, inputs: [{ ...x('batch', count), type: 'int64' }] })),
+      { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 1 },
+    )
+    const trainer = await LocalTrainer.load(compiled, { intraOpNumThreads: 2 })
+    const label = trainer.manifest.label.shape.at(-1) ?? 1
+    const samples = { x: new Float32Array(count), y: new Float32Array(label).fill(1), count: 1 }
+    const request = { parameters: new Float32Array(10), samples, epochs: 1, learningRate: 3, seed: 1 }
+    for (let turn = 0; turn < 10; turn++) {
+      const { parameters } = await trainer.trainEpochs(request)
+      // From 0, each of the label's elements has slope -2 / label, of which each use of the token gets a third.
+      const want = (request.learningRate * 2 * (count / label)) / 3
+      expect((parameters[0] ?? NaN) / want).toBeCloseTo(1, 3)
+    }
+    await trainer.close()
+  })
+
   it('is refused where a token has no row in the table', async () => {
     const trainer = await trainerOf(EMBEDDING)
     const samples = { x: Float32Array.of(0, 5, 4), y: Float32Array.of(1), count: 1 }

@@ -46,6 +46,20 @@ describe('a good model', () => {
     expect(readModel(bytes).initializers.get('w1')?.data).toEqual(new Float32Array(12).fill(0.5))
   })
 
+  it('may have integers beyond ±2^53, which stay beyond any size', () => {
+    const bytes = changed((_, graph) => {
+      const ends = create(AttributeProtoSchema, {
+        name: 'ends',
+        type: AttributeProto_AttributeType.INTS,
+        ints: [2n ** 63n - 1n, -(2n ** 63n), -7n],
+      })
+      graph.node[1]?.attribute.push(ends)
+    })
+    const [, relu] = readModel(bytes).nodes
+    const value = [Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, -7]
+    expect(relu?.attributes['ends']).toEqual({ kind: 'ints', value })
+  })
+
   it('may list initializers among its inputs, as old exporters do', () => {
     const model = readModel(modelBytes({ ...MLP, inputs: [x('batch', 3), { ...x(4), name: 'b1' }] }))
     expect(model.inputs.map(({ name }) => name)).toEqual(['x'])

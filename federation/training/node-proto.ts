@@ -33,13 +33,13 @@ function readAttribute(proto: AttributeProto, node: string, limits: TensorLimits
   const what = `attribute ${quoted(proto.name)} of ${node}`
   switch (proto.type) {
     case Type.INT:
-      return { kind: 'int', value: readInteger(proto.i, what) }
+      return { kind: 'int', value: readInteger(proto.i) }
     case Type.FLOAT:
       return { kind: 'float', value: proto.f }
     case Type.STRING:
       return { kind: 'string', value: text.decode(proto.s) }
     case Type.INTS:
-      return { kind: 'ints', value: proto.ints.map((value) => readInteger(value, what)) }
+      return { kind: 'ints', value: proto.ints.map((value) => readInteger(value)) }
     case Type.FLOATS:
       return { kind: 'floats', value: proto.floats }
     case Type.STRINGS:
@@ -52,10 +52,9 @@ function readAttribute(proto: AttributeProto, node: string, limits: TensorLimits
   }
 }
 
-/** Integers are kept within ±2^53; exporters write "to the end" as 2^63 - 1, which stays larger than any size. */
-function readInteger(value: bigint, what: string): number {
+/** Integers are kept within ±2^53: exporters write "to the end" as 2^63 - 1 or -2^63, which stay beyond any size. */
+function readInteger(value: bigint): number {
   const limit = BigInt(Number.MAX_SAFE_INTEGER)
   if (value > limit) return Number.MAX_SAFE_INTEGER
-  if (value < -limit) throw new ModelError(`${what} is ${value}, which is too small`)
-  return Number(value)
+  return value < -limit ? -Number.MAX_SAFE_INTEGER : Number(value)
 }

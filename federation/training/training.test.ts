@@ -32,7 +32,7 @@ const Run = z.object({
   constants: z.partialRecord(ConstantRole, z.record(z.string(), numbers)).optional(),
 })
 
-const FILES = ['training.jsonl', 'layers.jsonl']
+const FILES = ['training.jsonl', 'layers.jsonl', 'transformers.jsonl']
 
 const runs = FILES.flatMap((file) =>
   readFileSync(new URL(`testdata/${file}`, import.meta.url), 'utf8')

@@ -10,10 +10,10 @@
 import { int, int64Tensor, intsOf, type Node, type TensorValue } from './graph.ts'
 import type { Model } from './model.ts'
 import { namesOf } from './parameters.ts'
+import { withoutSequences } from './sequences.ts'
 import { COMPILED_OPSET } from './write.ts'
 
 export function upgraded(model: Model): Model {
-  if (model.opset >= COMPILED_OPSET) return model
   const initializers = new Map(model.initializers)
   const taken = new Set(namesOf(model))
   const constant = (value: TensorValue): string => {
@@ -23,7 +23,9 @@ export function upgraded(model: Model): Model {
     initializers.set(name, value)
     return name
   }
-  const nodes = model.nodes.map((node) => upgradedNode(node, { opset: model.opset, constant }))
+  const plain = withoutSequences(model, constant)
+  if (model.opset >= COMPILED_OPSET) return { ...model, initializers, nodes: plain }
+  const nodes = plain.map((node) => upgradedNode(node, { opset: model.opset, constant }))
   const perGroup = model.opset < 21 && nodes.some(({ op }) => op === 'GroupNormalization')
   return { ...model, opset: perGroup ? 20 : COMPILED_OPSET, initializers, nodes }
 }
