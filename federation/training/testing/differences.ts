@@ -98,12 +98,15 @@ async function gradientsOf(cases: readonly NodeCase[]): Promise<(index: number) 
 /** By operator, and Gelu's form. */
 const known = new Map<string, Precision>()
 
+const RECURRENT: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN'])
+
 async function precisionOf(given: NodeCase): Promise<Precision> {
   const form = given.attributes?.['approximate']
   const kind = form?.kind === 'string' ? `${given.op} ${form.value}` : given.op
   const found = known.get(kind)
   if (found) return found
-  let precision: Precision = 'float64'
+  // These load in float64, and then do not run.
+  let precision: Precision = RECURRENT.has(given.op) ? 'float32' : 'float64'
   try {
     const session = await sessionOf([[given, 0]], 'float64')
     await session.release()

@@ -6,6 +6,16 @@ import { elementwise } from './elementwise.ts'
 import { gathers } from './gathers.ts'
 import { movers } from './movers.ts'
 import { products } from './products.ts'
+import { recurrent } from './recurrent.ts'
 import { reductions } from './reductions.ts'
+import { windows } from './windows.ts'
 
-export const FAMILIES: readonly Family[] = [...elementwise, ...reductions, ...products, ...movers, ...gathers]
+export const FAMILIES: readonly Family[] = [
+  ...elementwise,
+  ...reductions,
+  ...products,
+  ...movers,
+  ...gathers,
+  ...windows,
+  ...recurrent,
+]

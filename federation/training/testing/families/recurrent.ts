@@ -1,0 +1,52 @@
+/*
+ * LSTM, GRU and RNN: lengths on both sides of where steps stop being written out, each direction and both, with and
+ * without biases and initial states.
+ */
+import fc from 'fast-check'
+
+import { int } from '../../graph.ts'
+import { type Family, type NodeCase, seeds, tensors } from '../node-case.ts'
+
+const GATES = { LSTM: 4, GRU: 3, RNN: 1 }
+
+const cases = fc
+  .record({
+    op: fc.constantFrom('LSTM', 'GRU', 'RNN'),
+    steps: fc.constantFrom(1, 2, 3, 9, 11),
+    direction: fc.constantFrom('forward', 'reverse', 'bidirectional'),
+    resetAfter: fc.nat(1),
+    bias: fc.boolean(),
+    initial: fc.boolean(),
+    used: fc.integer({ min: 1, max: 2 }),
+    seed: seeds,
+  })
+  .map(({ op, steps, direction, resetAfter, bias, initial, used, seed }): NodeCase => {
+    const [batch, size, hidden, gates] = [2, 2, 2, GATES[op]]
+    const directions = direction === 'bidirectional' ? 2 : 1
+    const states = initial ? Array<number[]>(op === 'LSTM' ? 2 : 1).fill([directions, batch, hidden]) : []
+    const [x, w, r, ...rest] = tensors(
+      [
+        [steps, batch, size],
+        [directions, gates * hidden, size],
+        [directions, gates * hidden, hidden],
+        ...(bias ? [[directions, 2 * gates * hidden]] : []),
+        ...states,
+      ],
+      seed,
+      { low: -1, high: 1 },
+    )
+    const inputs = [x, w, r, bias ? rest.shift() : undefined, undefined, ...rest]
+    return {
+      op,
+      attributes: {
+        hidden_size: int(hidden),
+        direction: { kind: 'string', value: direction },
+        ...(op === 'GRU' && { linear_before_reset: int(resetAfter) }),
+      },
+      inputs,
+      learning: inputs.flatMap((input, index) => (input ? [index] : [])),
+      outputs: used,
+    }
+  })
+
+export const recurrent: readonly Family[] = [{ name: 'recurrent layers', cases }]
