@@ -10,6 +10,7 @@ import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
 import { HubHttp } from '#federation/wire/http.ts'
 import { keepStreamOpen } from '#federation/wire/stream.ts'
+import { VerifiedFiles } from '#federation/wire/verified-files.ts'
 
 import { ClientState } from './client-state.ts'
 import { Outbox } from './outbox.ts'
@@ -50,7 +51,7 @@ export async function runTraining(options: TrainOptions): Promise<string> {
     log,
   )
   const say = participant.say.bind(participant)
-  const shared = { campaign, node, http, log, random }
+  const shared = { campaign, node, http, log, random, verified: new VerifiedFiles() }
   const context: WorkContext = { ...shared, trainer, outbox, state, blobFolder, say }
   const over = new AbortController()
   try {

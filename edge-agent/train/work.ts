@@ -12,6 +12,7 @@ import type {
   ParticipantMessage,
   TrainAssignment,
 } from '#federation/wire/generated/tributary.ts'
+import type { VerifiedFiles } from '#federation/wire/verified-files.ts'
 
 import type { Work } from './assignments.ts'
 import { TrainingFailure } from './failures.ts'
@@ -23,6 +24,7 @@ import { type SendContext, retryLogger, send, settle } from './sending.ts'
 export interface WorkContext extends SendContext {
   readonly trainer: Trainer
   readonly blobFolder: string
+  readonly verified: VerifiedFiles
   /** Sends a message that may be lost. */
   readonly say: (message: ParticipantMessage) => void
 }
@@ -136,12 +138,10 @@ async function prepare(
 }
 
 async function fetchBlob(context: WorkContext, blob: Blob, signal: AbortSignal): Promise<string> {
-  const { http, random, blobFolder } = context
+  const { http, random, blobFolder, verified } = context
   try {
     return await downloadBlob(blob, blobFolder, {
-      http,
-      signal,
-      random,
+      ...{ http, signal, random, verified },
       maximumFruitlessAttempts: Infinity,
       onRetry: retryLogger(context.log, 'fetching a blob'),
     })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { catchUp } from '#federation/wire/body.ts'
 import { Float32Scan, UpdateCheck, type UpdateVerdict } from './check-update.ts'
 import { referenceKernels } from './reference-kernels.ts'
 
@@ -71,7 +72,7 @@ describe('a check that did not see the beginning', () => {
     await writeFile(path, bytes.subarray(0, known))
     const check = newCheck()
     const file = await open(path)
-    await check.catchUp(file, known)
+    await catchUp(check, file, known)
     await file.close()
     expect(check.size).toBe(known)
     check.push(bytes.subarray(known))
@@ -84,7 +85,7 @@ describe('a check that did not see the beginning', () => {
     const path = join(directory, 'short')
     await writeFile(path, bytes.subarray(0, 10))
     const file = await open(path)
-    await expect(newCheck().catchUp(file, 11)).rejects.toThrow('ends at byte 10, not at 11')
+    await expect(catchUp(newCheck(), file, 11)).rejects.toThrow('ends at byte 10, not at 11')
     await file.close()
   })
 })

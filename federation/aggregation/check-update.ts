@@ -1,7 +1,6 @@
 // What an update must be before it counts: exactly the announced bytes, and finite numbers only. The bytes are looked at
 // once, as they arrive, in pieces of any length; a check costs the same memory for every size of update.
 import { createHash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
 import { GRAM_LANES, sumOfLanes, type Kernels } from './kernels.ts'
 
 export interface ExpectedUpdate {
@@ -25,7 +24,6 @@ export interface ValueScan {
   readonly squaredNorm: number
 }
 
-const READ_BYTES = 1024 * 1024
 const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
 
 export class UpdateCheck {
@@ -46,17 +44,6 @@ export class UpdateCheck {
     this.#hash.update(bytes)
     this.#scan.push(bytes)
     this.#size += bytes.byteLength
-  }
-
-  /** Takes the bytes of a file from where this check is to before `end`, for an update whose beginning was not seen. */
-  async catchUp(file: FileHandle, end: number): Promise<void> {
-    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - this.#size))
-    while (this.#size < end) {
-      const wanted = Math.min(buffer.length, end - this.#size)
-      const { bytesRead } = await file.read(buffer, 0, wanted, this.#size)
-      if (bytesRead === 0) throw new Error(`the spooled update ends at byte ${this.#size}, not at ${end}`)
-      this.push(buffer.subarray(0, bytesRead))
-    }
   }
 
   /** Says whether what was taken may count, else why not. Ends the check. */

@@ -23,6 +23,27 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
+/** The digest of bytes that pass by. */
+export class RunningDigest {
+  readonly #hash = createHash('sha256')
+  #size = 0
+
+  /** Bytes taken so far. */
+  get size(): number {
+    return this.#size
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#hash.update(bytes)
+    this.#size += bytes.byteLength
+  }
+
+  /** Of the bytes so far; more may follow. */
+  value(): string {
+    return `sha256:${this.#hash.copy().digest('hex')}`
+  }
+}
+
 export async function digestOfFile(path: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash)

@@ -10,6 +10,7 @@ import { type BlobReference, type DownloadOptions, downloadBlob } from './downlo
 import { HubHttp } from './http.ts'
 import { testCertificate } from './testing/certificate.ts'
 import { type Fault, TestHub } from './testing/test-hub.ts'
+import { VerifiedFiles } from './verified-files.ts'
 
 const BYTES = randomBytes(300_000)
 
@@ -90,6 +91,17 @@ describe('a download', () => {
     await writeFile(join(folder, digestHex(blob.digest)), randomBytes(300_000))
     const path = await downloadBlob(blob, folder, options())
     expect((await readFile(path)).equals(BYTES)).toBe(true)
+  })
+
+  it('fetches again what was changed after this process had verified it, and nothing else', async () => {
+    const verified = new VerifiedFiles()
+    const path = await downloadBlob(blob, folder, options({ verified }))
+    await downloadBlob(blob, folder, options({ verified }))
+    expect(hub.requests).toHaveLength(1)
+    await writeFile(path, randomBytes(300_000))
+    await downloadBlob(blob, folder, options({ verified }))
+    expect((await readFile(path)).equals(BYTES)).toBe(true)
+    expect(hub.requests).toHaveLength(2)
   })
 
   it('fetches again after a byte was changed on the way', async () => {

@@ -1,15 +1,19 @@
 // Fetches a content-addressed blob from the hub into a folder. The file appears under its final name only when it is
 // whole, has the announced digest and is on disk; until then a `.partial` file beside it holds what has arrived, also
-// across restarts. Never more bytes than announced are written. One caller at a time for a folder.
+// across restarts. Never more bytes than announced are written, and none is read again but those that an earlier process
+// left. One caller at a time for a folder.
+import { constants } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
-import { digestHex, digestOfFile } from './digest.ts'
+import { catchUp, receiveBody } from './body.ts'
+import { RunningDigest, digestHex, digestOfFile } from './digest.ts'
 import { syncFolder } from './durable.ts'
 import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, blobPath } from './names.ts'
+import type { VerifiedFiles } from './verified-files.ts'
 
 export interface BlobReference {
   readonly digest: string
@@ -28,6 +32,8 @@ export interface DownloadOptions {
   readonly maximumFruitlessAttempts?: number
   readonly backoff?: BackoffOptions
   readonly pace?: Pace
+  /** Files that need not be read to know that they are whole. */
+  readonly verified?: VerifiedFiles
 }
 
 /** A download that another attempt would not mend. `reason` is CamelCase, the message a sentence. */
@@ -56,23 +62,49 @@ export async function downloadBlob(
   options: DownloadOptions,
 ): Promise<string> {
   const path = blobFile(folder, blob)
-  const partial = `${path}.partial`
+  const partial = new Partial(`${path}.partial`)
   await mkdir(folder, { recursive: true })
-  if (await isWhole(path, blob)) return path
+  if (await isWhole(path, blob, options.verified)) return path
   const patience = new Patience(options)
   for (;;) {
-    const before = await sizeOf(partial)
+    const before = await sizeOf(partial.path)
     try {
       await fetchRest(blob, partial, options)
-      await verify(blob, partial)
-      await rename(partial, path)
+      await rename(partial.path, path)
       await syncFolder(folder)
+      await options.verified?.add(path)
       return path
     } catch (error) {
       options.signal.throwIfAborted()
-      const progress = (await sizeOf(partial)) > before
+      const progress = (await sizeOf(partial.path)) > before
       await patience.afterFailure(error, progress)
     }
+  }
+}
+
+/** What has arrived of a blob, with its digest: kept from attempt to attempt, so that no byte is read twice. */
+class Partial {
+  readonly path: string
+  #digest: RunningDigest | undefined
+
+  constructor(path: string) {
+    this.path = path
+  }
+
+  /** The digest of the file's bytes so far. It belongs to the caller until it is kept again. */
+  async take(file: FileHandle): Promise<RunningDigest> {
+    const { size } = await file.stat()
+    const kept = this.#digest
+    this.#digest = undefined
+    if (kept?.size === size) return kept
+    const digest = new RunningDigest()
+    await catchUp(digest, file, size)
+    return digest
+  }
+
+  /** For the next attempt; it must be the digest of exactly what the file holds. */
+  keep(digest: RunningDigest): void {
+    this.#digest = digest
   }
 }
 
@@ -122,71 +154,83 @@ export function blobFile(folder: string, blob: BlobReference): string {
   return join(folder, digestHex(blob.digest))
 }
 
-async function isWhole(path: string, blob: BlobReference): Promise<boolean> {
+async function isWhole(path: string, blob: BlobReference, verified?: VerifiedFiles): Promise<boolean> {
+  if (await verified?.has(path)) return true
   if ((await sizeOf(path)) !== blob.size) return false
-  return (await digestOfFile(path).catch(() => '')) === blob.digest
+  if ((await digestOfFile(path).catch(() => '')) !== blob.digest) return false
+  await verified?.add(path)
+  return true
 }
 
-async function fetchRest(blob: BlobReference, partial: string, options: DownloadOptions): Promise<void> {
-  await using file = await open(partial, 'a')
-  let offset = (await file.stat()).size
-  if (offset > blob.size) {
-    await file.truncate(0)
-    offset = 0
-  }
-  if (offset < blob.size) {
+/** Afterwards the partial file is whole, has the announced digest and is on the disk. */
+async function fetchRest(blob: BlobReference, partial: Partial, options: DownloadOptions): Promise<void> {
+  await using file = await open(partial.path, constants.O_RDWR | constants.O_CREAT)
+  if ((await file.stat()).size > blob.size) await file.truncate(0)
+  let digest = await partial.take(file)
+  if (digest.size < blob.size) {
     const { http, signal, pace } = options
-    const headers: Record<string, string> = offset > 0 ? { range: `bytes=${offset}-` } : {}
+    const headers: Record<string, string> = digest.size > 0 ? { range: `bytes=${digest.size}-` } : {}
     const request = { method: 'GET', path: blobPath(blob.digest), headers, signal } as const
     const response = await http.send(pace ? { ...request, pace } : request)
     try {
-      await receive(response, file, { blob, offset })
+      digest = await atStartOfBody(response, file, { blob, digest })
+      await receive(response, file, { blob, digest })
     } finally {
       response.destroy()
+      if ((await file.stat()).size === digest.size) partial.keep(digest)
     }
   }
   await file.sync()
+  if (digest.value() === blob.digest) return
+  await rm(partial.path, { force: true })
+  throw new BlobCorrupt(`blob ${blob.digest}: the bytes received have the digest ${digest.value()}`)
 }
 
 interface Position {
   readonly blob: BlobReference
-  readonly offset: number
+  /** Of the bytes that are there. */
+  readonly digest: RunningDigest
 }
 
-async function receive(response: IncomingMessage, file: FileHandle, position: Position): Promise<void> {
-  const { blob } = position
-  let offset = await startOfBody(response, file, position)
+async function receive(
+  response: IncomingMessage,
+  file: FileHandle,
+  { blob, digest }: Position,
+): Promise<void> {
+  const room = blob.size - digest.size
   const announced = byteCountHeader(response.headers, 'content-length')
-  if (announced !== undefined && announced !== blob.size - offset) throw tooLong(blob, offset + announced)
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    if (offset + chunk.length > blob.size) {
-      await file.truncate(0)
-      throw tooLong(blob, offset + chunk.length)
-    }
-    await file.write(chunk)
-    offset += chunk.length
+  if (announced !== undefined && announced !== room) throw tooLong(blob, digest.size + announced)
+  const end = await receiveBody(response, { file, check: digest, room })
+  if (end === 'tooLong') {
+    await file.truncate(0)
+    throw tooLong(blob)
   }
-  if (offset < blob.size) {
-    throw new Error(`blob ${blob.digest}: the connection ended after ${offset} of ${blob.size} bytes`)
+  if (digest.size < blob.size) {
+    const cause = response.errored?.message ?? 'the connection ended'
+    throw new Error(`blob ${blob.digest}: ${cause}, after ${digest.size} of ${blob.size} bytes`)
   }
 }
 
-/** The offset at which the response's body starts; the file then ends there. */
-async function startOfBody(response: IncomingMessage, file: FileHandle, position: Position): Promise<number> {
-  const { blob, offset } = position
+/** The digest of what the file holds when the response's body starts; the file ends there. */
+async function atStartOfBody(
+  response: IncomingMessage,
+  file: FileHandle,
+  { blob, digest }: Position,
+): Promise<RunningDigest> {
   switch (response.statusCode) {
     case 200:
       await file.truncate(0)
-      return 0
-    case 206:
-      if (response.headers['content-range'] === `bytes ${offset}-${blob.size - 1}/${blob.size}`) return offset
+      return new RunningDigest()
+    case 206: {
+      const range = response.headers['content-range']
+      if (range === `bytes ${digest.size}-${blob.size - 1}/${blob.size}`) return digest
       await file.truncate(0)
-      throw new Error(
-        `blob ${blob.digest}: asked for bytes from ${offset} of ${blob.size}, got ${response.headers['content-range'] ?? 'no content-range'}`,
-      )
+      const got = range ?? 'no content-range'
+      throw new Error(`blob ${blob.digest}: asked for bytes from ${digest.size} of ${blob.size}, got ${got}`)
+    }
     case 416:
       await file.truncate(0)
-      throw new Error(`blob ${blob.digest}: the hub has no byte ${offset} of it`)
+      throw new Error(`blob ${blob.digest}: the hub has no byte ${digest.size} of it`)
     default:
       throw await failure(response, blob)
   }
@@ -200,18 +244,11 @@ async function failure(response: IncomingMessage, blob: BlobReference): Promise<
   return passing ? new Error(message) : new DownloadRefused(title, message)
 }
 
-function tooLong(blob: BlobReference, bytes: number): DownloadRefused {
+function tooLong(blob: BlobReference, bytes?: number): DownloadRefused {
   return new DownloadRefused(
     'BlobSizeMismatch',
-    `blob ${blob.digest}: announced with ${blob.size} bytes, the hub sends ${bytes}`,
+    `blob ${blob.digest}: announced with ${blob.size} bytes, the hub sends ${bytes ?? 'more'}`,
   )
-}
-
-async function verify(blob: BlobReference, partial: string): Promise<void> {
-  const digest = await digestOfFile(partial)
-  if (digest === blob.digest) return
-  await rm(partial, { force: true })
-  throw new BlobCorrupt(`blob ${blob.digest}: the bytes received have the digest ${digest}`)
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -3,6 +3,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { Float32Scan, UpdateCheck } from '#federation/aggregation/check-update.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
+import { catchUp } from '#federation/wire/body.ts'
 
 const MOST_KEPT = 4096
 
@@ -20,7 +21,7 @@ export class UploadChecks {
     this.#kept.delete(path)
     if (kept?.size === size) return kept
     const check = new UpdateCheck(new Float32Scan(this.#kernels))
-    await check.catchUp(file, size)
+    await catchUp(check, file, size)
     return check
   }
 

@@ -1,24 +1,31 @@
-// Brings a request's body to the disk in large writes, and shows every byte to a check on the way, so that nothing is read
-// again. While one batch is written the next arrives and the one being written is checked; a sender that is faster than the
+// Brings the body of a request or a response to the disk in large writes, and shows every byte to a check on the way, so that
+// nothing is read again. While one batch is written the next arrives and the one being written is checked; a sender that is faster than the
 // disk is made to wait. What had arrived when a connection ended is on the disk as well: the sender goes on from there.
 import type { FileHandle } from 'node:fs/promises'
 import { finished, type Readable } from 'node:stream'
-import type { UpdateCheck } from '#federation/aggregation/check-update.ts'
 
-/** Bytes that make a batch; about twice as many are in memory for one upload. */
+/** Bytes that make a batch; about twice as many are in memory for one body. */
 const BATCH_BYTES = 1024 * 1024
 /** Pieces that make a batch, however small they are. */
 const BATCH_PIECES = 256
 /** What has arrived is written after this time even if it is little: on a slow link, progress must survive, too. */
 const LONGEST_WAIT_MS = 100
 
+/** Looks at the bytes of a file from its first one on. */
+export interface BodyCheck {
+  /** Bytes seen so far. */
+  readonly size: number
+  /** Takes the bytes that follow. */
+  push(bytes: Uint8Array): void
+}
+
 export interface BodyTarget {
   readonly file: FileHandle
   /** Knows the file's bytes so far, and is shown those that follow. */
-  readonly check: UpdateCheck
+  readonly check: BodyCheck
   /** The most bytes that may come. */
   readonly room: number
-  readonly onBytes: (count: number) => void
+  readonly onBytes?: (count: number) => void
 }
 
 export type BodyEnd = 'whole' | 'interrupted' | 'tooLong'
@@ -39,6 +46,17 @@ export async function receiveBody(body: Readable, target: BodyTarget): Promise<B
     batches.release()
   }
   return batches.end ?? 'interrupted'
+}
+
+/** Shows a check the bytes of a file from where it is to before `end`: those that were written when nobody looked. */
+export async function catchUp(check: BodyCheck, file: FileHandle, end: number): Promise<void> {
+  const buffer = Buffer.allocUnsafe(Math.min(BATCH_BYTES, Math.max(0, end - check.size)))
+  while (check.size < end) {
+    const wanted = Math.min(buffer.length, end - check.size)
+    const { bytesRead } = await file.read(buffer, 0, wanted, check.size)
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${check.size}, not at ${end}`)
+    check.push(buffer.subarray(0, bytesRead))
+  }
 }
 
 /** Collects what a body's events bring. */
@@ -92,7 +110,7 @@ class Batches {
       this.#finish('tooLong')
       return
     }
-    this.#target.onBytes(piece.byteLength)
+    this.#target.onBytes?.(piece.byteLength)
     this.#pieces.push(piece)
     this.#bytes += piece.byteLength
     if (this.#isFull()) {

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Float32Scan, UpdateCheck } from '#federation/aggregation/check-update.ts'
 import { referenceKernels } from '#federation/aggregation/reference-kernels.ts'
-import { receiveBody, type BodyEnd } from './upload-body.ts'
+import { receiveBody, type BodyEnd } from './body.ts'
 
 let directory: string
 let path: string
@@ -33,7 +33,7 @@ async function receive(body: PassThrough, room = 1e9): Promise<BodyEnd> {
   return receiveBody(body, { file, check, room, onBytes })
 }
 
-describe('the body of an upload', () => {
+describe('a body', () => {
   it.each([
     { name: 'nothing', length: 0, piece: 1 },
     { name: 'a few bytes', length: 10, piece: 3 },
