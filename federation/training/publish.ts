@@ -9,6 +9,7 @@ import { type GraphProto, ModelProtoSchema, type NodeProto, TensorProtoSchema } 
 import { ModelError } from './errors.ts'
 import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
 import { decodeModel } from './model.ts'
+import { firstNotFinite } from './samples.ts'
 import { describeTensor, writeTensor } from './tensor-proto.ts'
 
 /**
@@ -41,7 +42,7 @@ function readVector(parameters: Uint8Array, manifest: TrainingManifest): Float32
     )
   }
   const vector = new Float32Array(Uint8Array.from(parameters).buffer)
-  const at = vector.findIndex((value) => !Number.isFinite(value))
+  const at = firstNotFinite(vector)
   if (at >= 0) throw new ModelError(`parameters: element ${at} is ${vector[at]}; expected finite numbers`)
   return vector
 }

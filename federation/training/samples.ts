@@ -76,8 +76,18 @@ function checkLength(field: string, length: number, want: number): void {
   if (length !== want) throw new RangeError(`${field} has ${length} elements, expected ${want}`)
 }
 
+/** Index of the first element that is infinite or not a number, -1 if there is none. */
+export function firstNotFinite(values: Float32Array | Int32Array): number {
+  // A loop and a subtraction: a callback for each element takes longer than a step of training.
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? 0
+    if (value - value !== 0) return index
+  }
+  return -1
+}
+
 function checkFinite(field: string, values: Float32Array | Int32Array): void {
-  const at = values.findIndex((value) => !Number.isFinite(value))
+  const at = firstNotFinite(values)
   if (at >= 0) throw new RangeError(`${field}[${at}] is ${values[at]}, expected finite numbers`)
 }
 

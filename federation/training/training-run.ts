@@ -9,6 +9,7 @@ import { parameterTensors, tensor, type Tensors } from './feeds.ts'
 import { elementCount, type StateTensor, type TrainingManifest } from './manifest.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
+import { firstNotFinite } from './samples.ts'
 
 const DROPOUT_STREAM = 1
 const NOISE_STREAM = 2
@@ -76,7 +77,7 @@ export class TrainingRun {
     const parameters = this.buffers[0]?.parameters ?? new Float32Array(0)
     for (const parameter of this.manifest.parameters) {
       const end = parameter.offset + elementCount(parameter.shape)
-      const at = parameters.subarray(parameter.offset, end).findIndex((value) => !Number.isFinite(value))
+      const at = firstNotFinite(parameters.subarray(parameter.offset, end))
       if (at >= 0) throw new TrainingDiverged(this.steps, `parameter ${parameter.name}[${at}] is not finite`)
     }
     return parameters
@@ -106,7 +107,7 @@ export class TrainingRun {
 
   private turns(): Buffer[] {
     const shared = this.sharedFeeds()
-    return [Float32Array.from(this.request.parameters), new Float32Array(this.manifest.parameterCount)].map(
+    return [this.request.parameters.slice(), new Float32Array(this.manifest.parameterCount)].map(
       (parameters) => {
         const state = this.manifest.state.map((entry) => ({ ...entry, value: filled(entry) }))
         const named = (key: 'name' | 'output'): Tensors => ({
