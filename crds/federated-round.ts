@@ -5,6 +5,7 @@ import { Aggregation, aggregationRules } from './aggregation.ts'
 import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
 import { rule, seconds, validations } from './rules.ts'
 import { Evaluation, Training } from './training.ts'
+import { Transfer } from './transfer.ts'
 
 const ModelRef = z
   .object({ name: ObjectName.describe('Name of the EdgeModel.') })
@@ -128,6 +129,7 @@ export const FederatedRoundSpec = z
     training: Training,
     evaluation: Evaluation,
     aggregation: Aggregation,
+    transfer: Transfer,
     until: Until.optional(),
     publish: z
       .enum(['OnCompletion', 'EveryRound', 'Never'])
@@ -156,6 +158,9 @@ export const FederatedRoundSpec = z
         'aggregation cannot be changed: create another FederatedRound',
         { fieldPath: '.aggregation' },
       ),
+      rule('self.transfer == oldSelf.transfer', 'transfer cannot be changed: create another FederatedRound', {
+        fieldPath: '.transfer',
+      }),
       rule(
         '!has(self.participants.perRound) || self.participants.perRound >= self.completion.minUpdates',
         'participants.perRound must be at least completion.minUpdates, or no round can reach its quorum',

@@ -188,6 +188,21 @@ const strategies: WrongManifest[] = [
     says: ['spec.training.optimizer.type', '"Adam"', 'Scaffold needs training.optimizer.type SGD'],
   },
   {
+    name: 'a codec that leaves most out for good',
+    manifest: minimalRound({ transfer: { upload: { codec: { type: 'TopK' } } } }),
+    says: ['spec.transfer.upload.errorFeedback', '"TopK"', 'need errorFeedback: true'],
+  },
+  {
+    name: 'error feedback of what has no error',
+    manifest: minimalRound({ transfer: { upload: { errorFeedback: true } } }),
+    says: ['spec.transfer.upload.errorFeedback', 'Float32 is exact'],
+  },
+  {
+    name: 'parameters of another codec',
+    manifest: minimalRound({ transfer: { upload: { codec: { type: 'Int8', int4: {} } } } }),
+    says: ['spec.transfer.upload.codec.int4', '"Int8"', 'int4 goes with type Int4 only'],
+  },
+  {
     name: 'a schedule without its parameters',
     manifest: minimalRound({ training: { ...regression, schedule: { type: 'Step' } } }),
     says: ['spec.training.schedule.type', '"Step"', 'type Step needs step'],

@@ -2,7 +2,16 @@
 // what comes of it, server state and nodes' state included, must be what this test works out by the papers' formulas.
 import { afterEach, describe, expect, it } from 'vitest'
 
+import { roundingSeed } from '#edge-agent/train/seed.ts'
 import type { StrategyConfigurationInput } from '#federation/aggregation/configuration.ts'
+import { encodeWithFeedback, openUpdate } from '#federation/tensors/codec.ts'
+import {
+  type TransferConfigurationInput,
+  readTransferConfiguration,
+} from '#federation/tensors/configuration.ts'
+import { type Layout, updateLayout } from '#federation/tensors/layout.ts'
+import { decodeAll } from '#federation/tensors/reader.ts'
+import { bytesSource } from '#federation/tensors/source.ts'
 import { type Constants, LocalTrainer, type Objective } from '#federation/training/index.ts'
 
 import { LOCAL, LocalCampaign, NODES, localRequest } from './testing/local-campaign.ts'
@@ -137,6 +146,8 @@ const fedProx: Definition = {
   merge: (parameters, learned) => plus(parameters, weighted(learned)),
 }
 
+const fedAvg: Definition = { merge: (parameters, learned) => plus(parameters, weighted(learned)) }
+
 const median: Definition = {
   merge: (parameters, learned) =>
     parameters.length === 0
@@ -165,6 +176,7 @@ const krum: Definition = {
 interface Case {
   readonly strategy: StrategyConfigurationInput
   readonly objective?: Objective
+  readonly transfer?: TransferConfigurationInput
   readonly define: () => Definition
 }
 
@@ -187,14 +199,47 @@ const cases: Case[] = [
   { strategy: { type: 'Krum', byzantine: 0 }, define: () => krum },
 ]
 
+const encoded: Case[] = [
+  { upload: { codec: { type: 'Int4' } }, define: () => fedAvg },
+  { upload: { codec: { type: 'Int8' }, errorFeedback: true }, define: () => fedAvg },
+  { upload: { codec: { type: 'TopK', fraction: 0.25 }, errorFeedback: true }, define: () => fedAvg },
+].map(({ upload, define }) => ({
+  strategy: { type: 'FedAvg' },
+  transfer: { upload: upload as TransferConfigurationInput['upload'] },
+  define,
+}))
+
+const nameOf = ({ strategy, transfer }: Case): string =>
+  [strategy.type, transfer?.upload?.codec?.type].filter((part) => part !== undefined).join(' of ')
+
 let campaign: LocalCampaign | undefined
 afterEach(async () => {
   await campaign?.end()
 })
 
+/** What arrives of a node's change, and what stays with the node for the next one. */
+class Channel {
+  readonly #residuals = new Map<string, Float32Array>()
+  readonly #transfer: TransferConfigurationInput
+  readonly #layout: Layout
+
+  constructor(transfer: TransferConfigurationInput, { manifest }: LocalTrainer) {
+    this.#transfer = transfer
+    this.#layout = updateLayout(manifest.parameters)
+  }
+
+  async carry(node: string, round: number, change: Vector): Promise<Vector> {
+    const { codec, errorFeedback } = readTransferConfiguration(this.#transfer).upload
+    const settings = { layout: this.#layout, codec, seed: roundingSeed(LOCAL.seed, round, node) }
+    const before = errorFeedback ? this.#residuals.get(node) : undefined
+    const { encoded: bytes, residual } = await encodeWithFeedback(Float32Array.from(change), before, settings)
+    this.#residuals.set(node, residual)
+    return Float64Array.from(await decodeAll(await openUpdate(bytesSource(bytes), this.#layout, codec)))
+  }
+}
+
 async function learnByHand(
-  trainer: LocalTrainer,
-  definition: Definition,
+  { trainer, definition, channel }: { trainer: LocalTrainer; definition: Definition; channel: Channel },
   parameters: Float32Array,
   round: number,
 ): Promise<Learned[]> {
@@ -203,15 +248,20 @@ async function learnByHand(
     const constants = definition.constants?.(node, parameters) ?? {}
     const request = { ...localRequest(node, round), parameters, constants, measureInitialLoss: true }
     const { parameters: after, samples, steps, initialLoss = NaN } = await trainer.trainEpochs(request)
-    learned.push({ node, samples, steps, initialLoss, change: zip(after, parameters, (x, y) => x - y) })
+    const change = await channel.carry(
+      node,
+      round,
+      zip(after, parameters, (x, y) => x - y),
+    )
+    learned.push({ node, samples, steps, initialLoss, change })
   }
   return learned
 }
 
 describe('a campaign that is disturbed in every round', () => {
-  it.each(cases)(
-    'merges as $strategy.type is defined',
-    async ({ strategy, objective = { type: 'Plain' }, define }) => {
+  it.each([...cases, ...encoded].map((one) => ({ ...one, name: nameOf(one) })))(
+    'merges as $name is defined',
+    async ({ strategy, objective = { type: 'Plain' }, transfer = {}, define }) => {
       campaign = await LocalCampaign.begin({
         training: {
           loss: { type: 'MeanSquaredError' },
@@ -220,15 +270,16 @@ describe('a campaign that is disturbed in every round', () => {
           batchSize: 8,
         },
         strategy,
+        transfer,
       })
       for (const node of NODES.slice(1)) campaign.startPod(node).catch(() => undefined)
       const compiled = await campaign.compileByHand()
       const trainer = await LocalTrainer.load(compiled)
-      const definition = define()
+      const byHand = { trainer, definition: define(), channel: new Channel(transfer, trainer) }
       let parameters = new Float32Array(compiled.initialParameters.slice().buffer)
       for (let round = 1; round <= ROUNDS; round++) {
-        const learned = await learnByHand(trainer, definition, parameters, round)
-        const wanted = definition.merge(parameters, learned, round)
+        const learned = await learnByHand(byHand, parameters, round)
+        const wanted = byHand.definition.merge(parameters, learned, round)
         const { current } = await campaign.finishDisturbedRound(round)
         expect(current?.received).toBe(NODES.length)
         const merged = await campaign.parameters(current?.parametersDigest ?? '')

@@ -50,6 +50,7 @@ export class ScriptedCampaign {
       deadlineUnixMs: 1000,
       serverControl: undefined,
       measureInitialLoss: false,
+      transfer: '{}',
     }
   }
 

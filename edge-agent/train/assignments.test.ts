@@ -26,6 +26,7 @@ function value(changes: Partial<TrainAssignment> = {}): TrainAssignment {
     deadlineUnixMs: 1000,
     serverControl: undefined,
     measureInitialLoss: false,
+    transfer: '{}',
     ...changes,
   }
 }

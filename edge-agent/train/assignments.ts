@@ -73,6 +73,10 @@ export function workKey(work: Work): string {
       training.holdoutFraction,
       training.holdoutSplit,
     ],
-    work.kind === 'train' && [work.value.serverControl?.digest, work.value.measureInitialLoss],
+    work.kind === 'train' && [
+      work.value.serverControl?.digest,
+      work.value.measureInitialLoss,
+      work.value.transfer,
+    ],
   ])
 }

@@ -3,6 +3,7 @@
 import type { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
 
 import type { StateVector } from './client-state.ts'
+import type { EncodingSettings } from './encoding.ts'
 
 export interface GraphFiles {
   readonly manifest: string
@@ -31,6 +32,8 @@ export interface TrainJob extends Job {
   /** Vectors that the node kept from earlier rounds, by name. */
   readonly state: Readonly<Record<string, string>>
   readonly measureInitialLoss: boolean
+  /** How the update is encoded. */
+  readonly encoding: EncodingSettings
   /** Where the vectors go that the node keeps once the update is accepted. */
   readonly stateFolder: string
   /** Where the update goes. */

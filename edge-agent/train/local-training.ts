@@ -11,7 +11,7 @@ import type {
 
 import { TrainingFailure } from './failures.ts'
 
-/** Vectors of `trainableCount` values that a node keeps between rounds, by name. */
+/** Vectors that a node keeps between rounds, by name. */
 export type ClientVectors = Readonly<Record<string, Float32Array>>
 
 export interface LocalRound extends Omit<TrainRequest, 'constants'> {

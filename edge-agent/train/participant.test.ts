@@ -44,6 +44,7 @@ function train(round: number, deadlineUnixMs = 0): Assignment {
     deadlineUnixMs,
     serverControl: undefined,
     measureInitialLoss: false,
+    transfer: '{}',
   }
   return { kind: { $case: 'train', value } }
 }

@@ -18,7 +18,7 @@ import type { Work } from './assignments.ts'
 import { TrainingFailure } from './failures.ts'
 import type { GraphFiles, TrainJob, Trainer, TrainerProgress } from './jobs.ts'
 import type { FinishedUpdate } from './outbox.ts'
-import { roundSeed } from './seed.ts'
+import { roundSeed, roundingSeed } from './seed.ts'
 import { type SendContext, retryLogger, send, settle } from './sending.ts'
 
 export interface WorkContext extends SendContext {
@@ -70,6 +70,7 @@ async function train(
     learningRate: training.learningRate,
     seed: roundSeed(training.seed, round, context.node),
     ...{ serverControl, measureInitialLoss },
+    encoding: { transfer: assignment.transfer, seed: roundingSeed(training.seed, round, context.node) },
     state: await context.state.vectors(),
     stateFolder: context.state.folder,
     outputFolder: context.outbox.folder,

@@ -21,6 +21,7 @@ import {
   splitSamples,
   toSamples,
 } from './dataset.ts'
+import { encode } from './encoding.ts'
 import { TrainingFailure } from './failures.ts'
 import type {
   EvaluateAnswer,
@@ -63,12 +64,13 @@ export class Workbench {
         job.serverControl === undefined
           ? undefined
           : await readVector(job.serverControl, manifest.trainableCount),
-      state: await readState(job, manifest),
+      state: await readState(job),
       onProgress: (progress: Progress) => onProgress(running(progress)),
     }
     const result = await guarded(signal, async () => trainLocally(trainer, round))
-    const { update, state, ...facts } = result
-    return { ...facts, ...(await writeUpdate(job, update)), state: await writeState(job, state) }
+    const { update: _update, state: _state, ...facts } = result
+    const { bytes, state } = await encode(result, manifest, job.encoding)
+    return { ...facts, ...(await writeUpdate(job, bytes)), state: await writeState(job, state) }
   }
 
   async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
@@ -119,27 +121,27 @@ async function loadTrainer(
   }
 }
 
-async function readVector(path: string, length: number): Promise<Float32Array> {
+async function readVector(path: string, length?: number): Promise<Float32Array> {
   const bytes = await readFile(path)
-  const expected = length * Float32Array.BYTES_PER_ELEMENT
-  if (bytes.byteLength !== expected) {
+  const expected = (length ?? 0) * Float32Array.BYTES_PER_ELEMENT
+  if (length !== undefined && bytes.byteLength !== expected) {
     const sizes = `${basename(path)} has ${bytes.byteLength} bytes, the graphs need ${expected}`
     throw new TrainingFailure('GraphsUnusable', sizes)
   }
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength))
 }
 
-async function readState({ state }: TrainJob, { trainableCount }: TrainingManifest): Promise<ClientVectors> {
+/** What uses a vector checks its length. */
+async function readState({ state }: TrainJob): Promise<ClientVectors> {
   const vectors: Record<string, Float32Array> = {}
-  for (const [name, path] of Object.entries(state)) vectors[name] = await readVector(path, trainableCount)
+  for (const [name, path] of Object.entries(state)) vectors[name] = await readVector(path)
   return vectors
 }
 
 async function writeUpdate(
   { outputFolder, outputName }: TrainJob,
-  update: Float32Array<ArrayBuffer>,
+  bytes: Uint8Array,
 ): Promise<{ digest: string; size: number }> {
-  const bytes = bytesOf(update)
   await writeDurably(outputFolder, outputName, bytes)
   return { digest: digestOf(bytes), size: bytes.byteLength }
 }

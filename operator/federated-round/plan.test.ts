@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { Optimizer as ManifestOptimizer } from '#crds/optimizer.ts'
 import { flat, memberOf } from '#crds/members.ts'
 import { Aggregation } from '#crds/aggregation.ts'
+import { Transfer } from '#crds/transfer.ts'
+import { readTransferConfiguration, UploadCodec } from '#federation/tensors/configuration.ts'
 import { readStrategyConfiguration, StrategyConfiguration } from '#federation/aggregation/configuration.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { Optimizer, TrainingConfiguration } from '#federation/training/configuration.ts'
@@ -60,6 +62,30 @@ describe('the strategy of a plan', () => {
     const types = StrategyConfiguration.options.flatMap(({ shape }): string[] => [...shape.type.values])
     const named = types.filter((type) => Aggregation.safeParse({ strategy: { type } }).success)
     expect(types.filter((type) => !named.includes(type))).toEqual(['FedBuff'])
+  })
+})
+
+describe('the transfer of a plan', () => {
+  it.each([
+    { upload: {}, want: { codec: { type: 'Float32' }, errorFeedback: false } },
+    {
+      upload: { codec: { type: 'Int4', int4: { rank: 8 } }, errorFeedback: true },
+      want: { codec: { type: 'Int4', rank: 8 }, errorFeedback: true },
+    },
+    {
+      upload: { codec: { type: 'TopK', topK: { fraction: 0.1 } }, errorFeedback: true },
+      want: { codec: { type: 'TopK', fraction: 0.1 }, errorFeedback: true },
+    },
+  ])('encodes updates as $want.codec.type', ({ upload, want }) => {
+    const plan = planOf({ transfer: { upload } })
+    expect(readTransferConfiguration(JSON.parse(plan.transfer)).upload).toEqual(want)
+  })
+
+  it('has the same defaults as a manifest', () => {
+    for (const type of ['Float16', 'Int8', 'Int4', 'TopK', 'SparseTernary']) {
+      const { upload } = Transfer.parse({ upload: { codec: { type, [memberOf(type)]: {} } } })
+      expect(UploadCodec.parse(flat(upload.codec))).toEqual(UploadCodec.parse({ type }))
+    }
   })
 })
 

@@ -52,6 +52,7 @@ export function planOfRunning(seen: Observation, round: RoundState, pool: number
 
 function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
   const { optimizer, epochs, seed, schedule } = spec.training
+  const { upload } = spec.transfer
   return {
     training: JSON.stringify(trainingConfiguration(spec)),
     local: {
@@ -63,6 +64,7 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
     },
     schedule: JSON.stringify({ ...flat(schedule), warmupRounds: schedule.warmupRounds }),
     strategy: JSON.stringify(flat(spec.aggregation.strategy)),
+    transfer: JSON.stringify({ upload: { ...upload, codec: flat(upload.codec) } }),
   }
 }
 

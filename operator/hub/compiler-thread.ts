@@ -45,6 +45,7 @@ async function compile(bytes: Uint8Array, configuration: string): Promise<Compil
     evaluation: compiled.evaluation,
     parameters: compiled.initialParameters,
     trainableCount: compiled.manifest.trainableCount,
+    tensors: compiled.manifest.parameters.map(({ shape, trainable }) => ({ shape, trainable })),
   }
 }
 

@@ -8,6 +8,8 @@ export interface CompiledTraining {
   readonly parameters: Uint8Array
   /** Values at their beginning that training moves; the rest is running state. */
   readonly trainableCount: number
+  /** The tensors that they are made of, in their order. */
+  readonly tensors: readonly { readonly shape: number[]; readonly trainable: boolean }[]
 }
 
 export interface ModelCompiler {

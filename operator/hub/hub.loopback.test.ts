@@ -1,6 +1,8 @@
 // Campaigns over real TLS: plan, train, merge, evaluate, publish, follow; and what happens when somebody does not.
 import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { encodeUpdate } from '#federation/tensors/codec.ts'
+import { updateLayout } from '#federation/tensors/layout.ts'
 import { verifyManifest } from '#federation/artefact/manifest.ts'
 import {
   Change_Kind,
@@ -264,6 +266,27 @@ describe('a campaign', () => {
     d.send({ kind: { $case: 'failure', value: { round: 1, reason: 'DatasetUnreadable', message: '' } } })
     const { current } = await story.phase(RoundState_Phase.EVALUATING)
     expect((await story.blob(current?.parametersDigest ?? '')).body).toEqual(floats(1, 1, 2, 3))
+  })
+
+  it('takes an encoded update only when it can be read, and merges what it decodes to', async () => {
+    await story.modelReady()
+    const { training } = campaignPlan()
+    if (!training) throw new Error('unreachable')
+    const transfer = JSON.stringify({ upload: { codec: { type: 'Float16' } } })
+    const alone = { round: 1, attempt: 1, participants: ['a'], minimumUpdates: 1, deadlineSeconds: 60 }
+    const round = { ...alone, rounds: 3, population: 2 }
+    await story.applyCampaign({ training: { ...training, transfer }, round })
+    const a = story.participant('a')
+    const layout = updateLayout([{ shape: [4], trainable: true }])
+    const good = encodeUpdate(Float32Array.of(1, 0.5, -2, 0), layout, { type: 'Float16' }, 0)
+    const damaged = good.map((_byte) => 0xff)
+    const wrong = await story.updateOf(a, 'a', damaged)
+    const refusal = await patch(story.endpoint, wrong, { token: podToken('a') })
+    expect([refusal.status, refusal.body.toString()]).toEqual([422, expect.stringContaining('UpdateRefused')])
+    const update = await story.updateOf(a, 'a', good)
+    expect((await patch(story.endpoint, update, { token: podToken('a') })).status).toBe(201)
+    const { current } = await story.phase(RoundState_Phase.EVALUATING)
+    expect((await story.blob(current?.parametersDigest ?? '')).body).toEqual(floats(1, 0.5, -2, 0))
   })
 
   it('leaves nothing behind when it is deleted', async () => {

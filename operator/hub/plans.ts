@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { StrategyConfiguration } from '#federation/aggregation/configuration.ts'
 import { problemWithCount } from '#federation/aggregation/preconditions.ts'
+import { TransferConfiguration } from '#federation/tensors/configuration.ts'
 import { TrainingConfiguration } from '#federation/training/configuration.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
@@ -61,6 +62,7 @@ const TrainingPlan = z
     local: LocalTraining,
     schedule: configuration(LearningRateSchedule),
     strategy: configuration(StrategyConfiguration),
+    transfer: configuration(TransferConfiguration),
   })
   .superRefine((plan, context) => {
     const { objective } = trainingOf(plan)
@@ -68,6 +70,10 @@ const TrainingPlan = z
     if (isDeepStrictEqual(objective, wanted)) return
     const message = `objective is ${JSON.stringify(objective)}; the strategy needs ${JSON.stringify(wanted)}`
     context.addIssue({ code: 'custom', path: ['training'], message })
+  })
+  .refine((plan) => transferOf(plan).download.type === 'Full', {
+    path: ['transfer', 'download', 'type'],
+    message: 'is not one that this hub can give; expected Full',
   })
 
 const RoundPlan = z
@@ -106,7 +112,7 @@ const CampaignPlanSchema = z
     const problem = round && problemWithCount(strategyConfigurationOf(training), round.minimumUpdates)
     if (problem) context.addIssue({ code: 'custom', path: ['round', 'minimumUpdates'], message: problem })
   })
-type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy', string>>
+type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy' | 'transfer', string>>
 
 export function trainingOf({ training }: Pick<Configurations, 'training'>): TrainingConfiguration {
   return TrainingConfiguration.parse(JSON.parse(training))
@@ -114,6 +120,10 @@ export function trainingOf({ training }: Pick<Configurations, 'training'>): Trai
 
 export function scheduleOf({ schedule }: Pick<Configurations, 'schedule'>): LearningRateSchedule {
   return LearningRateSchedule.parse(JSON.parse(schedule))
+}
+
+export function transferOf({ transfer }: Pick<Configurations, 'transfer'>): TransferConfiguration {
+  return TransferConfiguration.parse(JSON.parse(transfer))
 }
 
 export function strategyConfigurationOf({

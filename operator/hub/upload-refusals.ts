@@ -44,12 +44,10 @@ export function refuseUnfit({ campaign, round, participant }: Target, announceme
       `training started from parameters ${announcement.parameters}; the round starts from ${base.digest}`,
     )
   }
-  const size = campaign.updateLengthOf(round) * Float32Array.BYTES_PER_ELEMENT
-  if (announcement.length !== size) {
-    throw refused(`the update has ${announcement.length} bytes; ${campaign.strategy.type} takes ${size}`)
-  }
   refuseUnasked(campaign.strategy, announcement)
-  const problem = campaign.strategy.problemWith({ participant, ...factsOf(announcement) })
+  const problem =
+    campaign.codec.sizeProblem(announcement.length) ??
+    campaign.strategy.problemWith({ participant, ...factsOf(announcement) })
   if (problem !== undefined) throw refused(problem)
 }
 

@@ -139,7 +139,7 @@ describe('an update', () => {
       'campaigns',
       CAMPAIGN,
       'rounds/1/updates/a',
-      `${sha256(update.bytes).slice(7)}.f32`,
+      `${sha256(update.bytes).slice(7)}.update`,
     )
     await appendFile(spooled, update.bytes.subarray(BYTES - 4))
     await story.restart()
@@ -207,7 +207,7 @@ describe('an update is refused', () => {
       name: 'of another size',
       change: { bytes: floats(1, 2) },
       status: 422,
-      said: '8 bytes; FedAvg takes 80000',
+      said: '8 bytes; 20000 values take 80000 as Float32',
     },
     { name: 'without samples', change: { samples: 0 }, status: 422, said: 'update-samples is "0"' },
     { name: 'without steps', change: { steps: 0 }, status: 422, said: 'update-steps is "0"' },
@@ -290,7 +290,7 @@ describe('an update is refused', () => {
   it('when the volume is full, and the client is told so', async () => {
     const folder = join(story.test.directory, 'campaigns', CAMPAIGN, 'rounds/1/updates/a')
     await mkdir(folder, { recursive: true })
-    await symlink('/dev/full', join(folder, `${sha256(update.bytes).slice(7)}.f32`))
+    await symlink('/dev/full', join(folder, `${sha256(update.bytes).slice(7)}.update`))
     const answer = await send()
     expect(answer.status).toBe(507)
     expect(problem(answer).title).toBe('DiskFull')

@@ -125,7 +125,7 @@ export class Uploads {
     try {
       const { size } = await file.stat()
       if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
-      const check = await this.#checks.take(path, file, size)
+      const check = await this.#checks.take(path, file, { size, codec: target.campaign.codec.type })
       const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - size)
       const end = await this.#receive(request, { file, check, room })
       if (end !== 'whole') {
@@ -166,9 +166,10 @@ export class Uploads {
   ): Promise<void> {
     const { digest, length: size } = announcement
     const verdict = check.verdict({ size, digest })
-    if (!verdict.ok) {
+    const problem = verdict.ok ? await campaign.codec.problemWith(path) : verdict.detail
+    if (problem !== undefined) {
       await rm(path, { force: true })
-      throw refused(verdict.detail)
+      throw refused(problem)
     }
     const acceptedMs = this.#context.clock.now()
     await campaign.acceptUpdate(round, { participant, digest, size, ...factsOf(announcement), acceptedMs })
@@ -193,7 +194,7 @@ async function dropOtherPartials({ round, participant }: Target, digest: string)
   const own = round.uploadPath(participant, digest)
   for (const name of await listDirectory(directory)) {
     const path = join(directory, name)
-    if (name.endsWith('.f32') && path !== own) await rm(path, { force: true })
+    if (name.endsWith('.update') && path !== own) await rm(path, { force: true })
   }
 }
 

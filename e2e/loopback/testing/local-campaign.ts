@@ -13,6 +13,7 @@ import { expect } from 'vitest'
 import { roundSeed } from '#edge-agent/train/seed.ts'
 import { runTraining } from '#edge-agent/train/train.ts'
 import type { StrategyConfigurationInput } from '#federation/aggregation/configuration.ts'
+import type { TransferConfigurationInput } from '#federation/tensors/configuration.ts'
 import {
   type CompiledModel,
   type Samples,
@@ -57,6 +58,7 @@ const modelFile = readFileSync(
 export interface CampaignSettings {
   readonly training: TrainingConfigurationInput
   readonly strategy: StrategyConfigurationInput
+  readonly transfer?: TransferConfigurationInput
 }
 
 /** A node's rows: some function of the features, another number of rows for each node. */
@@ -156,7 +158,7 @@ export class LocalCampaign {
   }
 
   planOf(round: number, changes: Partial<CampaignPlan> = {}): CampaignPlan {
-    const { training, strategy } = this.settings
+    const { training, strategy, transfer } = this.settings
     const size = NODES.length
     return {
       uid: CAMPAIGN,
@@ -168,6 +170,7 @@ export class LocalCampaign {
         local: LOCAL,
         schedule: JSON.stringify({ type: 'Constant' }),
         strategy: JSON.stringify(strategy),
+        transfer: JSON.stringify(transfer ?? {}),
       },
       participants: NODES.map((node) => ({ node, pod: `pod-${node}` })),
       round: {

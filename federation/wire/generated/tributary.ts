@@ -167,6 +167,8 @@ export interface TrainAssignment {
     | undefined;
   /** send the loss of `parameters` on the training samples with the update */
   measureInitialLoss: boolean;
+  /** JSON: federation/tensors TransferConfiguration, for the update's codec */
+  transfer: string;
 }
 
 export interface EvaluateAssignment {
@@ -457,6 +459,8 @@ export interface TrainingPlan {
   schedule: string;
   /** federation/aggregation StrategyConfiguration */
   strategy: string;
+  /** federation/tensors TransferConfiguration */
+  transfer: string;
 }
 
 export interface Participant {
@@ -1382,6 +1386,7 @@ function createBaseTrainAssignment(): TrainAssignment {
     deadlineUnixMs: 0,
     serverControl: undefined,
     measureInitialLoss: false,
+    transfer: "",
   };
 }
 
@@ -1407,6 +1412,9 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
     }
     if (message.measureInitialLoss !== false) {
       writer.uint32(56).bool(message.measureInitialLoss);
+    }
+    if (message.transfer !== "") {
+      writer.uint32(66).string(message.transfer);
     }
     return writer;
   },
@@ -1480,6 +1488,14 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
             message.measureInitialLoss = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.transfer = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1512,6 +1528,7 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
       ? Blob.fromPartial(object.serverControl)
       : undefined;
     message.measureInitialLoss = object.measureInitialLoss ?? false;
+    message.transfer = object.transfer ?? "";
     return message;
   },
 };
@@ -3338,7 +3355,7 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
 };
 
 function createBaseTrainingPlan(): TrainingPlan {
-  return { training: "", local: undefined, schedule: "", strategy: "" };
+  return { training: "", local: undefined, schedule: "", strategy: "", transfer: "" };
 }
 
 export const TrainingPlan: MessageFns<TrainingPlan> = {
@@ -3354,6 +3371,9 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
     }
     if (message.strategy !== "") {
       writer.uint32(34).string(message.strategy);
+    }
+    if (message.transfer !== "") {
+      writer.uint32(42).string(message.transfer);
     }
     return writer;
   },
@@ -3403,6 +3423,14 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
             message.strategy = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.transfer = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3426,6 +3454,7 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
       : undefined;
     message.schedule = object.schedule ?? "";
     message.strategy = object.strategy ?? "";
+    message.transfer = object.transfer ?? "";
     return message;
   },
 };

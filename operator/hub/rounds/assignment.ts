@@ -33,6 +33,7 @@ function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node:
       ? round.attempt.state['control']
       : undefined,
     measureInitialLoss: campaign.strategy.needsInitialLoss,
+    transfer: campaign.plan.training.transfer,
   }
   return { kind: { $case: 'train', value } }
 }

@@ -5,9 +5,15 @@ import { join } from 'node:path'
 import { strategyOf } from '#federation/aggregation/strategies.ts'
 import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { HubError } from '../errors.ts'
-import { CampaignPlanSchema, strategyConfigurationOf, type CheckedCampaignPlan } from '../plans.ts'
+import {
+  CampaignPlanSchema,
+  strategyConfigurationOf,
+  transferOf,
+  type CheckedCampaignPlan,
+} from '../plans.ts'
 import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
 import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/records.ts'
+import { UpdateCodec } from './codec.ts'
 import type { RoundFacts } from './decide.ts'
 import { Round } from './round.ts'
 
@@ -28,6 +34,7 @@ export class Campaign {
   readonly directory: string
   /** How updates are merged; it never changes. */
   readonly strategy: Strategy
+  #codec: UpdateCodec | undefined
   #plan: CheckedCampaignPlan
   #podByNode: ReadonlyMap<string, string>
   start: StartRecord | undefined
@@ -146,10 +153,15 @@ export class Campaign {
     return join(this.directory, 'rounds', String(number))
   }
 
-  /** Values of an update: the change of all parameters, then the sections that the strategy adds. */
-  updateLengthOf(round: Round): number {
-    const parameterCount = round.attempt.base.size / Float32Array.BYTES_PER_ELEMENT
-    return parameterCount + this.strategy.sections.length * (this.start?.trainableCount ?? 0)
+  /** How updates are encoded. There is none before the campaign's graphs are compiled. */
+  get codec(): UpdateCodec {
+    if (!this.start) throw new Error(`campaign ${this.uid} has not started`)
+    this.#codec ??= new UpdateCodec(
+      transferOf(this.#plan.training).upload.codec,
+      this.start,
+      this.strategy.sections.length,
+    )
+    return this.#codec
   }
 
   /** Which pod may speak for a node in this campaign. */

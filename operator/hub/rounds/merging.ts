@@ -46,7 +46,7 @@ function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeCon
   const { base, learningRate, population, state } = round.attempt
   const updates = round.commit.updates.map(({ digest, ...update }) => ({
     ...update,
-    open: float32File(round.uploadPath(update.participant, digest)),
+    open: campaign.codec.open(round.uploadPath(update.participant, digest)),
   }))
   const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
   return {

@@ -102,14 +102,14 @@ export class Round {
   }
 
   uploadPath(participant: string, digest: string): string {
-    return join(this.uploadDirectory(participant), `${digest.slice('sha256:'.length)}.f32`)
+    return join(this.uploadDirectory(participant), `${digest.slice('sha256:'.length)}.update`)
   }
 
   /** Frees the bytes of the updates once the merged parameters are durable; what was accepted stays on record. */
   async dropUpdateBytes(): Promise<void> {
     for (const participant of await listDirectory(join(this.directory, 'updates'))) {
       for (const name of await listDirectory(this.uploadDirectory(participant))) {
-        if (name.endsWith('.f32')) await rm(join(this.uploadDirectory(participant), name))
+        if (name.endsWith('.update')) await rm(join(this.uploadDirectory(participant), name))
       }
     }
   }

@@ -134,6 +134,7 @@ export class CampaignRunner {
           },
           parameters: await blobs.put(compiled.parameters),
           trainableCount: compiled.trainableCount,
+          tensors: [...compiled.tensors],
         }
         await campaign.locked(() => campaign.saveStart(record))
       })

@@ -6,7 +6,7 @@
 //   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
 //   campaigns/<uid>/plan.json start.json failure.json
 //   campaigns/<uid>/rounds/<n>/plan.json     the current attempt
-//       updates/<node>/<hex>.f32             an update as far as it has arrived; dropped once merged
+//       updates/<node>/<hex>.update          an update as far as it has arrived; dropped once merged
 //       updates/<node>/update.json           its acceptance: from here on it counts
 //       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
 //       commit.json result.json              the set that is merged; the merged parameters
@@ -27,6 +27,8 @@ export const StartRecord = z.object({
   parameters: BlobRecord,
   /** Values at the beginning of the parameters that training moves; the rest is running state. */
   trainableCount: z.number(),
+  /** The tensors that the parameters are made of, in their order. */
+  tensors: z.array(z.object({ shape: z.array(z.number()), trainable: z.boolean() })),
 })
 export type StartRecord = z.infer<typeof StartRecord>
 

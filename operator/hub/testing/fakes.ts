@@ -55,11 +55,16 @@ export const tinyCompiler: ModelCompiler = {
     const part = (name: string): Buffer => Buffer.from(`${name} of ${loss.type}`)
     const graphs = { manifest: part('manifest'), trainingStep: part('step'), evaluation: part('evaluation') }
     const parameters = parametersOf(model)
-    return Promise.resolve({ ...graphs, parameters, trainableCount: parameters.byteLength / 4 })
+    return Promise.resolve({ ...graphs, parameters, ...oneTensor(parameters.byteLength / 4) })
   },
   publish: async ({ parameters }) => Promise.resolve(Buffer.concat([PREFIX, parameters])),
   close: async () => Promise.resolve(),
 }
+
+const oneTensor = (trainableCount: number) => ({
+  trainableCount,
+  tensors: [{ shape: [trainableCount], trainable: true }],
+})
 
 function parametersOf(model: Uint8Array): Buffer {
   const bytes = Buffer.from(model)

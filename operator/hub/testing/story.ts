@@ -52,6 +52,7 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
       local,
       schedule: '{"type":"Constant"}',
       strategy: '{"type":"FedAvg"}',
+      transfer: '{}',
     },
     participants: ['a', 'b'].map((node) => ({ node, pod: `pod-${node}` })),
     round: {

@@ -1,0 +1,67 @@
+// How updates travel from the nodes to the hub. The codecs, their errors and their bytes are in federation/tensors.
+import { z } from 'zod'
+import { goesWithItsType } from './members.ts'
+import { rule, validations } from './rules.ts'
+
+const rank = z
+  .int()
+  .min(0)
+  .max(32)
+  .default(16)
+  .describe('Largest rank of the part of a matrix that is sent as factors; 0 switches that off.')
+const fraction = z
+  .number()
+  .gt(0)
+  .lt(1)
+  .default(0.01)
+  .meta(validations(rule('self >= 0.00001 && self <= 0.5', 'must be from 0.00001 to 0.5')))
+  .describe('Share of the values that are sent.')
+
+const Codec = z
+  .object({
+    type: z
+      .enum(['Float32', 'Float16', 'Int8', 'Int4', 'TopK', 'SparseTernary'])
+      .default('Float32')
+      .describe(
+        'Float32: exact. Float16: half of the bytes. Int8 and Int4: unbiased rounding, relative error of about 0.015 and 0.1. TopK: the largest values. SparseTernary: the signs of the largest values.',
+      ),
+    int8: z.object({ rank }).optional().describe('Parameters of type Int8.'),
+    int4: z.object({ rank }).optional().describe('Parameters of type Int4.'),
+    topK: z.object({ fraction }).optional().describe('Parameters of type TopK.'),
+    sparseTernary: z.object({ fraction }).optional().describe('Parameters of type SparseTernary.'),
+  })
+  .meta(validations(...goesWithItsType('Int8', 'Int4', 'TopK', 'SparseTernary')))
+  .prefault({})
+  .describe('How an update is encoded.')
+
+const Upload = z
+  .object({
+    codec: Codec,
+    errorFeedback: z
+      .boolean()
+      .default(false)
+      .describe(
+        'True: what an encoding left out is kept on the node and added to its next update. Needed by TopK and SparseTernary.',
+      ),
+  })
+  .meta(
+    validations(
+      rule(
+        "!has(self.codec) || !(self.codec.type in ['TopK', 'SparseTernary']) || self.errorFeedback",
+        'TopK and SparseTernary leave most values out: they need errorFeedback: true',
+        { fieldPath: '.errorFeedback', value: 'self.codec.type' },
+      ),
+      rule(
+        "!has(self.codec) || self.codec.type != 'Float32' || !self.errorFeedback",
+        'Float32 is exact: there is nothing to feed back',
+        { fieldPath: '.errorFeedback' },
+      ),
+    ),
+  )
+  .prefault({})
+  .describe('From the nodes to the hub.')
+
+export const Transfer = z
+  .object({ upload: Upload })
+  .prefault({})
+  .describe('How updates travel. Cannot be changed.')
