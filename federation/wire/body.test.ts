@@ -100,6 +100,14 @@ describe('a body', () => {
     expect([(await readFile(path)).length, check.size, body.destroyed]).toEqual([100, 100, false])
   })
 
+  it('is not accepted when the disk failed while more was arriving', async () => {
+    file.datasync = async () => Promise.reject(new Error('EIO'))
+    const body = new PassThrough()
+    const received = receive(body)
+    body.end(bytes(5_000_000))
+    await expect(received).rejects.toThrow('EIO')
+  })
+
   it('is not accepted by a disk that refuses it', async () => {
     await file.close()
     file = await open(path, 'r')

@@ -8,6 +8,8 @@ import { finished, type Readable } from 'node:stream'
 const BATCH_BYTES = 1024 * 1024
 /** Pieces that make a batch, however small they are. */
 const BATCH_PIECES = 256
+/** Bytes after which the disk begins to make durable what it was given, while more arrives. */
+const FLUSH_BYTES = 4 * BATCH_BYTES
 /** What has arrived is written after this time even if it is little: on a slow link, progress must survive, too. */
 const LONGEST_WAIT_MS = 100
 
@@ -33,6 +35,7 @@ export type BodyEnd = 'whole' | 'interrupted' | 'tooLong'
 /** Rejects when the disk does; then the check no longer says what the file holds. The body is not destroyed. */
 export async function receiveBody(body: Readable, target: BodyTarget): Promise<BodyEnd> {
   const batches = new Batches(body, target)
+  const flushes = new Flushes(target.file)
   try {
     for (let batch = await batches.next(); batch.length > 0; batch = await batches.next()) {
       const written = writeFully(target.file, batch, target.check.size)
@@ -41,10 +44,13 @@ export async function receiveBody(body: Readable, target: BodyTarget): Promise<B
       for (const piece of batch) target.check.push(piece)
       await written
       for (const piece of batch) release(piece)
+      flushes.wrote(target.check.size)
     }
   } finally {
     batches.release()
+    await flushes.end()
   }
+  flushes.throwIfFailed()
   return batches.end ?? 'interrupted'
 }
 
@@ -56,6 +62,46 @@ export async function catchUp(check: BodyCheck, file: FileHandle, end: number): 
     const { bytesRead } = await file.read(buffer, 0, wanted, check.size)
     if (bytesRead === 0) throw new Error(`the file ends at byte ${check.size}, not at ${end}`)
     check.push(buffer.subarray(0, bytesRead))
+  }
+}
+
+/**
+ * Has the disk work while the network does, so that the flush before an acknowledgement finds little left to do. An error is
+ * kept and thrown: the kernel tells of it once, and that later flush would not hear of it.
+ */
+class Flushes {
+  readonly #file: FileHandle
+  #running: Promise<void> | undefined
+  #next = FLUSH_BYTES
+  #failure: Error | undefined
+
+  constructor(file: FileHandle) {
+    this.#file = file
+  }
+
+  wrote(size: number): void {
+    if (this.#running || size < this.#next) return
+    this.#next = size + FLUSH_BYTES
+    this.#running = this.#flush()
+  }
+
+  /** The file may be closed after this. */
+  async end(): Promise<void> {
+    await this.#running
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure) throw this.#failure
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      await this.#file.datasync()
+    } catch (error) {
+      this.#failure ??= error instanceof Error ? error : new Error(String(error))
+    } finally {
+      this.#running = undefined
+    }
   }
 }
 

@@ -13,7 +13,7 @@ export const MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024
 export const MAXIMUM_BLOB_BYTES = 2 * 1024 * 1024 * 1024
 
 /** Bytes of one upload request's body at most; a client sends a larger update as several requests. */
-export const MAXIMUM_CHUNK_BYTES = 16 * 1024 * 1024
+export const MAXIMUM_CHUNK_BYTES = 64 * 1024 * 1024
 
 /** HTTP header names of the resumable upload. Offsets and lengths are decimal bytes. */
 export const UPLOAD_HEADERS = {
