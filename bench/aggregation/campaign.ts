@@ -1,0 +1,132 @@
+// A hub in a process of its own with a campaign in its first round, and the training pods that send it updates.
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { RoundState_Phase, type CampaignState } from '#federation/wire/generated/tributary.ts'
+import { HubHttp } from '#federation/wire/http.ts'
+import { testCertificate, type TestCertificate } from '#federation/wire/testing/certificate.ts'
+import { uploadUpdate } from '#federation/wire/upload.ts'
+import { call, clientsOf } from '#operator/hub/testing/clients.ts'
+import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
+import { CAMPAIGN, campaignPlan, modelPlan } from '#operator/hub/testing/story.ts'
+import { Driver } from './driver.ts'
+import { updateValues } from './inputs.ts'
+
+const LIMIT_MS = 10 * 60_000
+
+export interface Keys extends TestCertificate {
+  /** The same as files. */
+  readonly paths: { readonly key: string; readonly certificate: string; readonly authority: string }
+}
+
+export async function keysIn(folder: string): Promise<Keys> {
+  const certificate = await testCertificate()
+  const path = (name: string): string => join(folder, `${name}.pem`)
+  const paths = { key: path('key'), certificate: path('certificate'), authority: path('authority') }
+  await writeFile(paths.key, certificate.key)
+  await writeFile(paths.certificate, certificate.certificate)
+  await writeFile(paths.authority, certificate.authority)
+  return { ...certificate, paths }
+}
+
+export class BenchHub {
+  readonly #driver: Driver
+  readonly #keys: Keys
+  readonly #nodes: readonly string[]
+  readonly #update: { readonly path: string; readonly size: number; readonly digest: string }
+  #parameters = ''
+
+  private constructor(driver: Driver, keys: Keys, of: { nodes: string[]; path: string; bytes: Uint8Array }) {
+    this.#driver = driver
+    this.#keys = keys
+    this.#nodes = of.nodes
+    this.#update = { path: of.path, size: of.bytes.length, digest: digestOf(of.bytes) }
+  }
+
+  /** A hub below `folder` that waits for one update of `values` float32 values from each of `participants` nodes. */
+  static async start(
+    folder: string,
+    keys: Keys,
+    of: { participants: number; values: number },
+  ): Promise<BenchHub> {
+    const bytes = new Uint8Array(updateValues(1, of.values).buffer)
+    const path = join(folder, `update-${of.values}`)
+    await writeFile(path, bytes)
+    const args = [join(folder, 'hub'), String(of.values), keys.paths.key, keys.paths.certificate]
+    const driver = await Driver.start(process.execPath, [join(import.meta.dirname, 'hub.ts'), ...args])
+    const nodes = Array.from({ length: of.participants }, (_, k) => `node-${k}`)
+    const hub = new BenchHub(driver, keys, { nodes, path, bytes })
+    await hub.#open()
+    return hub
+  }
+
+  get port(): number {
+    return this.#driver.ready.port ?? 0
+  }
+
+  get participants(): readonly string[] {
+    return this.#nodes
+  }
+
+  /** Processor seconds of the hub so far. */
+  async seconds(): Promise<number> {
+    return this.#driver.seconds('seconds')
+  }
+
+  /** Sends the update of a node as its training pod does. @param port of the hub, or of what stands before it */
+  async send(node: string, port = this.port): Promise<void> {
+    const { authority } = this.#keys
+    const readToken = async (): Promise<string> => Promise.resolve(podToken(node))
+    const http = new HubHttp({ host: '127.0.0.1', port, authority, readToken })
+    try {
+      const facts = { campaign: CAMPAIGN, round: 1, participant: node, samples: 10, steps: 10, loss: 0.5 }
+      const update = { ...facts, ...this.#update, parameters: this.#parameters }
+      const options = { http, signal: AbortSignal.timeout(LIMIT_MS), random: Math.random }
+      const outcome = await uploadUpdate(update, options)
+      if (outcome.kind !== 'accepted') throw new Error(`the update of ${node}: ${JSON.stringify(outcome)}`)
+    } finally {
+      http.destroy()
+    }
+  }
+
+  async merged(): Promise<void> {
+    await this.#until((state) => {
+      const phase = state.current?.phase
+      return phase === RoundState_Phase.EVALUATING || phase === RoundState_Phase.DONE
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#driver.stop()
+  }
+
+  async #open(): Promise<void> {
+    const participants = this.#nodes.map((node) => ({ node, pod: `pod-${node}` }))
+    const minimumUpdates = this.#nodes.length
+    const { round: planned } = campaignPlan()
+    if (!planned) throw new Error('the plan of the tests opens no round')
+    const round = { ...planned, deadlineSeconds: 3600, participants: [...this.#nodes], minimumUpdates }
+    await this.#call('applyModel', modelPlan())
+    await this.#call('applyCampaign', campaignPlan({ participants, round }))
+    await this.#until((state) => state.current?.round === 1)
+    this.#parameters = digestOf(new Uint8Array(this.#update.size))
+  }
+
+  async #until(condition: (state: CampaignState) => boolean): Promise<void> {
+    while (!condition((await this.#call('getCampaign', { uid: CAMPAIGN })) as CampaignState)) await sleep(50)
+  }
+
+  async #call(method: 'applyModel' | 'applyCampaign' | 'getCampaign', request: unknown): Promise<unknown> {
+    const clients = clientsOf({ port: this.port, authority: this.#keys.authority })
+    try {
+      return await call(clients.control[method].bind(clients.control) as never, request, operatorToken)
+    } finally {
+      clients.close()
+    }
+  }
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
