@@ -77,7 +77,7 @@ function outcomeOf(
   if (objective.type === 'Scaffold' && optimizer.type === 'SGD' && serverControl && clientControl) {
     const steps = { steps: result.steps, learningRate: request.learningRate, optimizer }
     const next = nextClientControl(trained, { serverControl, clientControl }, steps)
-    return { sections: [difference(next, clientControl)], state: { clientControl: next } }
+    return { sections: [difference(next.slice(), clientControl)], state: { clientControl: next } }
   }
   if (objective.type === 'FedDyn' && dynamicGradient) {
     const next = nextDynamicGradient(trained, dynamicGradient, objective.alpha)
@@ -86,15 +86,22 @@ function outcomeOf(
   return { sections: [], state: {} }
 }
 
-function difference(after: Float32Array, before: Float32Array): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(after.length)
+/** What `after` has more than `before`; it takes the place of `after`. */
+function difference(after: Float32Array<ArrayBuffer>, before: Float32Array): Float32Array<ArrayBuffer> {
+  const values = after
+  // Zero for as long as all is finite: one look at the end, not one for each value.
+  let doubt = 0
   for (let i = 0; i < values.length; i++) {
-    const value = (after[i] as number) - (before[i] as number)
+    const value = Math.fround((after[i] as number) - (before[i] as number))
     values[i] = value
-    if (Number.isFinite(values[i])) continue
-    throw new TrainingFailure('TrainingDiverged', `the change of value ${i} is ${value}, beyond float32`)
+    doubt += value * 0
   }
-  return values
+  if (doubt === 0) return values
+  const wrong = values.findIndex((value) => !Number.isFinite(value))
+  throw new TrainingFailure(
+    'TrainingDiverged',
+    `the change of value ${wrong} is ${values[wrong]}, beyond float32`,
+  )
 }
 
 function joined(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {

@@ -8,6 +8,7 @@ import {
   LocalTrainer,
   type Progress,
   TrainingDiverged,
+  TrainingMemory,
   type TrainingManifest,
   readManifest,
 } from '#federation/training/index.ts'
@@ -32,6 +33,7 @@ import type {
   TrainerProgress,
 } from './jobs.ts'
 import { type ClientVectors, trainLocally } from './local-training.ts'
+import { ParameterFile } from './parameter-file.ts'
 
 interface Loaded {
   readonly key: string
@@ -41,6 +43,8 @@ interface Loaded {
 
 export class Workbench {
   readonly #settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>
+  readonly #parameters = new ParameterFile()
+  readonly #memory = new TrainingMemory()
   #loaded: Loaded | undefined
 
   constructor(settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>) {
@@ -57,8 +61,9 @@ export class Workbench {
     const { epochs, learningRate, seed, measureInitialLoss } = job
     const running = runningMean(samples.training.count, manifest.batchSize)
     const round = {
-      parameters: await readVector(job.parameters, manifest.parameterCount),
+      parameters: await this.#parameters.read(job.parameters, manifest.parameterCount),
       samples: samples.training,
+      memory: this.#memory,
       ...{ epochs, learningRate, seed, measureInitialLoss, signal },
       serverControl:
         job.serverControl === undefined
@@ -76,7 +81,7 @@ export class Workbench {
   async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
     const { trainer, samples } = await this.#load(job)
     if (samples.heldOut.count === 0) return { samples: 0, metrics: {} }
-    const parameters = await readVector(job.parameters, trainer.manifest.parameterCount)
+    const parameters = await this.#parameters.read(job.parameters, trainer.manifest.parameterCount)
     const request = { parameters, samples: samples.heldOut, signal }
     const result = await guarded(signal, async () => trainer.evaluate(request))
     return { samples: result.samples, metrics: finiteMetrics(result.metrics) }
@@ -142,8 +147,11 @@ async function writeUpdate(
   { outputFolder, outputName }: TrainJob,
   bytes: Uint8Array,
 ): Promise<{ digest: string; size: number }> {
-  await writeDurably(outputFolder, outputName, bytes)
-  return { digest: digestOf(bytes), size: bytes.byteLength }
+  const written = writeDurably(outputFolder, outputName, bytes)
+  // The disk works while this thread does.
+  const digest = digestOf(bytes)
+  await written
+  return { digest, size: bytes.byteLength }
 }
 
 /** The names hold digests, so that the vectors of an earlier update stay what they are. */

@@ -25,6 +25,7 @@ export {
   type StateTensor,
   type TrainingManifest,
 } from './manifest.ts'
+export { TrainingMemory } from './memory.ts'
 export { type Model, type ModelLimits, readModel } from './model.ts'
 export { publishModel } from './publish.ts'
 export type { CompileReport, OperatorCount, ParameterKind, ReportedParameter } from './report.ts'

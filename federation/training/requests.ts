@@ -3,6 +3,7 @@
  */
 import type { Constants } from './constants.ts'
 import type { Metric } from './manifest.ts'
+import type { TrainingMemory } from './memory.ts'
 import type { Samples } from './samples.ts'
 
 export interface Progress {
@@ -30,12 +31,14 @@ export interface TrainRequest {
   constants?: Constants
   /** Whether to evaluate the given parameters on the samples first, as q-FedAvg wants it. */
   measureInitialLoss?: boolean
+  /** Where this training's arrays come from. With it the result's parameters are valid until it is given again. */
+  memory?: TrainingMemory
   onProgress?: (progress: Progress) => void
   signal?: AbortSignal
 }
 
 export interface TrainResult {
-  parameters: Float32Array
+  parameters: Float32Array<ArrayBuffer>
   /** Mean loss over the samples of the last epoch. */
   loss: number
   /** Mean loss over the samples of each epoch. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compileTraining } from './compile.ts'
 import type { TrainingConfigurationInput } from './configuration.ts'
 import { TrainingDiverged } from './errors.ts'
+import { TrainingMemory } from './memory.ts'
 import { readModel } from './model.ts'
 import type { TrainRequest } from './requests.ts'
 import { LocalTrainer } from './session.ts'
@@ -39,6 +40,20 @@ describe('training', () => {
     expect(first.parameters).not.toEqual(before)
     expect(first).toMatchObject({ samples: 10, steps: 9 })
   })
+
+  it.each(['SGD', 'Adam'] as const)(
+    'gives the same bits in the memory of an earlier training: %s',
+    async (type) => {
+      const { trainer, request } = await prepared({ optimizer: { type } })
+      const fresh = await trainer.trainEpochs(request)
+      const kept = { ...request, memory: new TrainingMemory() }
+      const { parameters } = await trainer.trainEpochs(kept)
+      parameters.fill(NaN)
+      const again = await trainer.trainEpochs(kept)
+      expect(again).toEqual(fresh)
+      expect(again.parameters).toBe(parameters)
+    },
+  )
 
   it('adds up the gradients of every use of a value', async () => {
     const parts: ModelParts = {

@@ -7,6 +7,7 @@ import { constantTensors } from './constants.ts'
 import { TrainingDiverged } from './errors.ts'
 import { parameterTensors, tensor, type Tensors } from './feeds.ts'
 import { elementCount, type StateTensor, type TrainingManifest } from './manifest.ts'
+import { TrainingMemory } from './memory.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
 import { firstNotFinite } from './samples.ts'
@@ -15,7 +16,7 @@ const DROPOUT_STREAM = 1
 const NOISE_STREAM = 2
 
 interface Buffer {
-  parameters: Float32Array
+  parameters: Float32Array<ArrayBuffer>
   feeds: Tensors
   fetches: Record<string, Tensor | null>
 }
@@ -73,7 +74,7 @@ export class TrainingRun {
     })
   }
 
-  finish(): Float32Array {
+  finish(): Float32Array<ArrayBuffer> {
     const parameters = this.buffers[0]?.parameters ?? new Float32Array(0)
     for (const parameter of this.manifest.parameters) {
       const end = parameter.offset + elementCount(parameter.shape)
@@ -107,20 +108,22 @@ export class TrainingRun {
 
   private turns(): Buffer[] {
     const shared = this.sharedFeeds()
-    return [this.request.parameters.slice(), new Float32Array(this.manifest.parameterCount)].map(
-      (parameters) => {
-        const state = this.manifest.state.map((entry) => ({ ...entry, value: filled(entry) }))
-        const named = (key: 'name' | 'output'): Tensors => ({
-          ...parameterTensors(this.manifest, parameters, key),
-          ...Object.fromEntries(state.map((entry) => [entry[key], entry.value])),
-        })
-        return {
-          parameters,
-          feeds: { ...shared, ...named('name') },
-          fetches: { ...named('output'), [this.manifest.training.loss]: null },
-        }
-      },
-    )
+    const { memory = new TrainingMemory(), parameters: given } = this.request
+    memory.begin()
+    const vectors = [memory.take(given.length), memory.take(given.length)]
+    vectors[0]?.set(given)
+    return vectors.map((parameters) => {
+      const state = this.manifest.state.map((entry) => ({ ...entry, value: filled(entry, memory) }))
+      const named = (key: 'name' | 'output'): Tensors => ({
+        ...parameterTensors(this.manifest, parameters, key),
+        ...Object.fromEntries(state.map((entry) => [entry[key], entry.value])),
+      })
+      return {
+        parameters,
+        feeds: { ...shared, ...named('name') },
+        fetches: { ...named('output'), [this.manifest.training.loss]: null },
+      }
+    })
   }
 
   private sharedFeeds(): Tensors {
@@ -195,6 +198,6 @@ function noiseSeedOf({ noiseSeed }: TrainRequest, { normals }: TrainingManifest)
   return noiseSeed ?? 0
 }
 
-function filled({ shape, initial }: StateTensor): Tensor {
-  return tensor(new Float32Array(elementCount(shape)).fill(initial), shape)
+function filled({ shape, initial }: StateTensor, memory: TrainingMemory): Tensor {
+  return tensor(memory.take(elementCount(shape)).fill(initial), shape)
 }
