@@ -1,4 +1,4 @@
-// How updates travel from the nodes to the hub. The codecs, their errors and their bytes are in federation/tensors.
+// How updates travel from the nodes to the hub, and parameters from the hub to the nodes. The codecs, their errors and their bytes are in federation/tensors.
 import { z } from 'zod'
 import { goesWithItsType } from './members.ts'
 import { rule, validations } from './rules.ts'
@@ -62,6 +62,19 @@ const Upload = z
   .describe('From the nodes to the hub.')
 
 export const Transfer = z
-  .object({ upload: Upload })
+  .object({
+    upload: Upload,
+    download: z
+      .object({
+        type: z
+          .enum(['Full', 'Delta'])
+          .default('Full')
+          .describe(
+            'Full: nodes fetch all parameters. Delta: nodes that have the parameters of the round before fetch the lossless difference; the hub takes a moment longer for each round.',
+          ),
+      })
+      .prefault({})
+      .describe('From the hub to the nodes.'),
+  })
   .prefault({})
-  .describe('How updates travel. Cannot be changed.')
+  .describe('How updates and parameters travel. Cannot be changed.')

@@ -205,7 +205,7 @@ const encoded: Case[] = [
   { upload: { codec: { type: 'TopK', fraction: 0.25 }, errorFeedback: true }, define: () => fedAvg },
 ].map(({ upload, define }) => ({
   strategy: { type: 'FedAvg' },
-  transfer: { upload: upload as TransferConfigurationInput['upload'] },
+  transfer: { upload: upload as TransferConfigurationInput['upload'], download: { type: 'Delta' } },
   define,
 }))
 

@@ -51,6 +51,7 @@ export class ScriptedCampaign {
       serverControl: undefined,
       measureInitialLoss: false,
       transfer: '{}',
+      delta: undefined,
     }
   }
 

@@ -27,6 +27,7 @@ function value(changes: Partial<TrainAssignment> = {}): TrainAssignment {
     serverControl: undefined,
     measureInitialLoss: false,
     transfer: '{}',
+    delta: undefined,
     ...changes,
   }
 }

@@ -45,12 +45,20 @@ function train(round: number, deadlineUnixMs = 0): Assignment {
     serverControl: undefined,
     measureInitialLoss: false,
     transfer: '{}',
+    delta: undefined,
   }
   return { kind: { $case: 'train', value } }
 }
 
 function evaluate(round: number): Assignment {
-  const value = { round, graphs: undefined, parameters: undefined, training: undefined, deadlineUnixMs: 0 }
+  const value = {
+    round,
+    graphs: undefined,
+    parameters: undefined,
+    training: undefined,
+    deadlineUnixMs: 0,
+    delta: undefined,
+  }
   return { kind: { $case: 'evaluate', value } }
 }
 

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { updatePath } from '#federation/wire/names.ts'
+import { updateLayout } from '#federation/tensors/layout.ts'
+import { encodeParameterDelta } from '#federation/tensors/parameter-delta.ts'
+import { blobPath, updatePath } from '#federation/wire/names.ts'
 
 import { LOCAL, ScriptedCampaign, rowsAsCsv } from '../testing/campaign.ts'
 import { runTraining } from './train.ts'
@@ -83,6 +85,31 @@ describe('a training pod', () => {
     campaign.finish()
     expect(await pod).toBe('Completed')
     expect(campaign.said('failure')).toEqual([])
+  })
+
+  it.each([
+    { name: 'makes parameters from those it has and a delta', spoil: (bytes: Uint8Array) => bytes, full: 0 },
+    {
+      name: 'fetches all parameters when the delta is damaged',
+      spoil: (bytes: Uint8Array) => bytes.subarray(0, 40),
+      full: 1,
+    },
+  ])('$name', async ({ spoil, full }) => {
+    campaign.assignTraining()
+    const pod = startPod()
+    await expect.poll(() => upload()?.accepted, { timeout: 20_000 }).toBe(true)
+    const base = new Float32Array(campaign.compiled.initialParameters.slice().buffer)
+    const next = base.map((value, index) => value + Math.fround(0.01 * Math.sin(index)))
+    const parameters = campaign.hub.addBlob(new Uint8Array(next.buffer))
+    const bytes = encodeParameterDelta(base, next, updateLayout(campaign.compiled.manifest.parameters))
+    const blob = campaign.hub.addBlob(spoil(bytes))
+    campaign.assignEvaluation({ parameters, delta: { baseDigest: campaign.train.parameters!.digest, blob } })
+    await expect.poll(() => campaign.said('evaluation'), { timeout: 20_000 }).toHaveLength(1)
+    expect(campaign.said('evaluation')[0]).toMatchObject({ parametersDigest: parameters.digest })
+    const fetched = campaign.hub.requests.filter(({ path }) => path === blobPath(parameters.digest))
+    expect(fetched).toHaveLength(full)
+    campaign.finish()
+    await pod
   })
 
   it('comes back after every cut of its stream, and answers an assignment that is said again', async () => {

@@ -18,6 +18,7 @@ import type { Work } from './assignments.ts'
 import { TrainingFailure } from './failures.ts'
 import type { GraphFiles, TrainJob, Trainer, TrainerProgress } from './jobs.ts'
 import type { FinishedUpdate } from './outbox.ts'
+import { parametersFromDelta } from './parameters.ts'
 import { roundSeed, roundingSeed } from './seed.ts'
 import { type SendContext, retryLogger, send, settle } from './sending.ts'
 
@@ -120,14 +121,16 @@ async function prepare(
   const graphs: CompiledGraphs = required(assignment.graphs, 'graphs')
   const parameters = required(assignment.parameters, 'parameters')
   const training = required(assignment.training, 'training')
-  const fetch = async (blob: Blob | undefined, field: string) =>
+  const fetch = async (blob: Blob | undefined, field = 'delta') =>
     await fetchBlob(context, required(blob, field), signal)
   const files = {
     manifest: await fetch(graphs.manifest, 'graphs.manifest'),
     trainingStep: await fetch(graphs.trainingStep, 'graphs.training_step'),
     evaluation: await fetch(graphs.evaluation, 'graphs.evaluation'),
   }
-  const path = await fetch(parameters, 'parameters')
+  const place = { blobFolder: context.blobFolder, manifest: files.manifest, fetch }
+  const made = assignment.delta && (await parametersFromDelta(parameters, assignment.delta, place))
+  const path = made ?? (await fetch(parameters, 'parameters'))
   const control = 'serverControl' in assignment ? assignment.serverControl : undefined
   const serverControl = control && (await fetch(control, 'server_control'))
   await keepOnly(context.blobFolder, [

@@ -52,7 +52,7 @@ export function planOfRunning(seen: Observation, round: RoundState, pool: number
 
 function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
   const { optimizer, epochs, seed, schedule } = spec.training
-  const { upload } = spec.transfer
+  const { upload, download } = spec.transfer
   return {
     training: JSON.stringify(trainingConfiguration(spec)),
     local: {
@@ -64,7 +64,7 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
     },
     schedule: JSON.stringify({ ...flat(schedule), warmupRounds: schedule.warmupRounds }),
     strategy: JSON.stringify(flat(spec.aggregation.strategy)),
-    transfer: JSON.stringify({ upload: { ...upload, codec: flat(upload.codec) } }),
+    transfer: JSON.stringify({ upload: { ...upload, codec: flat(upload.codec) }, download }),
   }
 }
 

@@ -1,16 +1,18 @@
 // What goes between the hub and its compiler thread.
-import type { CompiledTraining, PublishParts } from './compiler.ts'
+import type { CompiledTraining, DeltaParts, PublishParts } from './compiler.ts'
 
 export interface CompilerResults {
   admit: { readonly parameterCount: number }
   compile: CompiledTraining
   publish: Uint8Array
+  delta: Uint8Array
 }
 
 export type CompilerJob =
   | { readonly kind: 'admit'; readonly model: Uint8Array }
   | { readonly kind: 'compile'; readonly model: Uint8Array; readonly configuration: string }
   | ({ readonly kind: 'publish' } & PublishParts)
+  | ({ readonly kind: 'delta' } & DeltaParts)
 
 export type CompilerReply =
   | { readonly ok: true; readonly result: CompilerResults[CompilerJob['kind']] }

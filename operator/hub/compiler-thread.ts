@@ -10,6 +10,8 @@ import {
   readModel,
   type TrainingConfigurationInput,
 } from '#federation/training/index.ts'
+import { updateLayout } from '#federation/tensors/layout.ts'
+import { encodeParameterDelta } from '#federation/tensors/parameter-delta.ts'
 import type { CompiledTraining } from './compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
@@ -25,7 +27,14 @@ async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind'
         readManifest(JSON.parse(Buffer.from(job.manifest).toString('utf8'))),
         job.parameters,
       )
+    case 'delta':
+      return encodeParameterDelta(floats(job.base), floats(job.next), updateLayout(job.tensors))
   }
+}
+
+/** A copy: the bytes need not lie where floats may begin. */
+function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer)
 }
 
 function admit(bytes: Uint8Array): CompilerResults['admit'] {

@@ -1,6 +1,9 @@
 // The compiler in its thread: real models through real threads.
 import { readFile } from 'node:fs/promises'
 import { afterAll, describe, expect, it } from 'vitest'
+import { updateLayout } from '#federation/tensors/layout.ts'
+import { applyParameterDelta } from '#federation/tensors/parameter-delta.ts'
+import { bytesSource } from '#federation/tensors/source.ts'
 import { readManifest } from '#federation/training/index.ts'
 import { startModelCompiler } from './compiler-worker.ts'
 
@@ -25,6 +28,14 @@ describe('the compiler thread', () => {
     const parts = { model, manifest: compiled.manifest, parameters: compiled.parameters }
     const published = await compiler.publish(parts)
     expect(await compiler.admit(published)).toEqual({ parameterCount })
+  })
+
+  it('makes a delta from which a node has the very bits', async () => {
+    const [base, next] = [Float32Array.of(1, 2, 3, 4), Float32Array.of(1.5, 2, -3, 4e-40)]
+    const tensors = [{ shape: [4], trainable: true }]
+    const parts = { base: Buffer.from(base.buffer), next: Buffer.from(next.buffer), tensors }
+    const delta = await compiler.delta(parts)
+    expect(await applyParameterDelta(base, bytesSource(delta), updateLayout(tensors))).toEqual(next)
   })
 
   it('refuses what is not a model, by name and for good', async () => {

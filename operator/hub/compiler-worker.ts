@@ -21,6 +21,7 @@ export function startModelCompiler(options: ModelCompilerOptions = {}): ModelCom
     compile: async (model, configuration) =>
       threads.run<'compile'>({ kind: 'compile', model, configuration }, 'TrainingNotPossible'),
     publish: async (parts) => threads.run<'publish'>({ kind: 'publish', ...parts }, 'PublicationNotPossible'),
+    delta: async (parts) => threads.run<'delta'>({ kind: 'delta', ...parts }, 'DeltaNotPossible'),
     close: async () => threads.close(),
   }
 }

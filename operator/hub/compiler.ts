@@ -22,7 +22,16 @@ export interface ModelCompiler {
   compile(model: Uint8Array, configuration: string): Promise<CompiledTraining>
   /** Puts new parameters into the model; the result is a self-contained .onnx file. */
   publish(parts: PublishParts): Promise<Uint8Array>
+  /** What a node needs that has `base` and wants `next`: federation/tensors parameter-delta.ts. */
+  delta(parts: DeltaParts): Promise<Uint8Array>
   close(): Promise<void>
+}
+
+export interface DeltaParts {
+  /** Float32, little-endian, both of them. */
+  readonly base: Uint8Array
+  readonly next: Uint8Array
+  readonly tensors: CompiledTraining['tensors']
 }
 
 export interface PublishParts {

@@ -71,10 +71,6 @@ const TrainingPlan = z
     const message = `objective is ${JSON.stringify(objective)}; the strategy needs ${JSON.stringify(wanted)}`
     context.addIssue({ code: 'custom', path: ['training'], message })
   })
-  .refine((plan) => transferOf(plan).download.type === 'Full', {
-    path: ['transfer', 'download', 'type'],
-    message: 'is not one that this hub can give; expected Full',
-  })
 
 const RoundPlan = z
   .object({

@@ -167,6 +167,10 @@ export interface TrainAssignment {
     | undefined;
   /** send the loss of `parameters` on the training samples with the update */
   measureInitialLoss: boolean;
+  /** where the campaign wants it: `parameters` for a node that has others */
+  delta:
+    | ParameterDelta
+    | undefined;
   /** JSON: federation/tensors TransferConfiguration, for the update's codec */
   transfer: string;
 }
@@ -180,6 +184,7 @@ export interface EvaluateAssignment {
   /** for the split that separates the held-out samples */
   training: LocalTraining | undefined;
   deadlineUnixMs: number;
+  delta: ParameterDelta | undefined;
 }
 
 export interface CompiledGraphs {
@@ -193,6 +198,14 @@ export interface CompiledGraphs {
     | undefined;
   /** ONNX */
   evaluation: Blob | undefined;
+}
+
+/** An offer: a node that has not the base, or cannot use the delta, fetches the parameters as a whole. */
+export interface ParameterDelta {
+  /** of the parameters that the delta is applied to */
+  baseDigest: string;
+  /** federation/tensors parameter-delta.ts */
+  blob: Blob | undefined;
 }
 
 export interface Blob {
@@ -1386,6 +1399,7 @@ function createBaseTrainAssignment(): TrainAssignment {
     deadlineUnixMs: 0,
     serverControl: undefined,
     measureInitialLoss: false,
+    delta: undefined,
     transfer: "",
   };
 }
@@ -1412,6 +1426,9 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
     }
     if (message.measureInitialLoss !== false) {
       writer.uint32(56).bool(message.measureInitialLoss);
+    }
+    if (message.delta !== undefined) {
+      ParameterDelta.encode(message.delta, writer.uint32(74).fork()).join();
     }
     if (message.transfer !== "") {
       writer.uint32(66).string(message.transfer);
@@ -1488,6 +1505,14 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
             message.measureInitialLoss = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.delta = ParameterDelta.decode(reader, reader.uint32());
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -1528,13 +1553,23 @@ export const TrainAssignment: MessageFns<TrainAssignment> = {
       ? Blob.fromPartial(object.serverControl)
       : undefined;
     message.measureInitialLoss = object.measureInitialLoss ?? false;
+    message.delta = (object.delta !== undefined && object.delta !== null)
+      ? ParameterDelta.fromPartial(object.delta)
+      : undefined;
     message.transfer = object.transfer ?? "";
     return message;
   },
 };
 
 function createBaseEvaluateAssignment(): EvaluateAssignment {
-  return { round: 0, graphs: undefined, parameters: undefined, training: undefined, deadlineUnixMs: 0 };
+  return {
+    round: 0,
+    graphs: undefined,
+    parameters: undefined,
+    training: undefined,
+    deadlineUnixMs: 0,
+    delta: undefined,
+  };
 }
 
 export const EvaluateAssignment: MessageFns<EvaluateAssignment> = {
@@ -1553,6 +1588,9 @@ export const EvaluateAssignment: MessageFns<EvaluateAssignment> = {
     }
     if (message.deadlineUnixMs !== 0) {
       writer.uint32(40).int64(message.deadlineUnixMs);
+    }
+    if (message.delta !== undefined) {
+      ParameterDelta.encode(message.delta, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1610,6 +1648,14 @@ export const EvaluateAssignment: MessageFns<EvaluateAssignment> = {
             message.deadlineUnixMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.delta = ParameterDelta.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1638,6 +1684,9 @@ export const EvaluateAssignment: MessageFns<EvaluateAssignment> = {
       ? LocalTraining.fromPartial(object.training)
       : undefined;
     message.deadlineUnixMs = object.deadlineUnixMs ?? 0;
+    message.delta = (object.delta !== undefined && object.delta !== null)
+      ? ParameterDelta.fromPartial(object.delta)
+      : undefined;
     return message;
   },
 };
@@ -1723,6 +1772,73 @@ export const CompiledGraphs: MessageFns<CompiledGraphs> = {
     message.evaluation = (object.evaluation !== undefined && object.evaluation !== null)
       ? Blob.fromPartial(object.evaluation)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseParameterDelta(): ParameterDelta {
+  return { baseDigest: "", blob: undefined };
+}
+
+export const ParameterDelta: MessageFns<ParameterDelta> = {
+  encode(message: ParameterDelta, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.baseDigest !== "") {
+      writer.uint32(10).string(message.baseDigest);
+    }
+    if (message.blob !== undefined) {
+      Blob.encode(message.blob, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ParameterDelta {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParameterDelta();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.baseDigest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blob = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ParameterDelta>): ParameterDelta {
+    return ParameterDelta.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ParameterDelta>): ParameterDelta {
+    const message = createBaseParameterDelta();
+    message.baseDigest = object.baseDigest ?? "";
+    message.blob = (object.blob !== undefined && object.blob !== null) ? Blob.fromPartial(object.blob) : undefined;
     return message;
   },
 };

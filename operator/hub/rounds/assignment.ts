@@ -34,6 +34,7 @@ function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node:
       : undefined,
     measureInitialLoss: campaign.strategy.needsInitialLoss,
     transfer: campaign.plan.training.transfer,
+    delta: campaign.rounds.get(round.number - 1)?.result?.delta,
   }
   return { kind: { $case: 'train', value } }
 }
@@ -51,6 +52,7 @@ function evaluationFor(
     parameters: round.result?.parameters,
     training: trainingOf(plan, round),
     deadlineUnixMs: round.result?.evaluationDeadlineMs ?? 0,
+    delta: round.result?.delta,
   }
   return { kind: { $case: 'evaluate', value } }
 }

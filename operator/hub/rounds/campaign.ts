@@ -177,6 +177,7 @@ export class Campaign {
       attempt.base,
       ...Object.values(attempt.state),
       ...(result ? [result.parameters, ...Object.values(result.state)] : []),
+      ...(result?.delta ? [result.delta.blob] : []),
     ])
     return [...graphs, ...initial, ...rounds].map(({ digest }) => digest)
   }

@@ -7,10 +7,12 @@ import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobStore } from '../store/blobs.ts'
-import type { CommitRecord } from '../store/records.ts'
+import type { CommitRecord, ResultRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
+import { transferOf } from '../plans.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
+import { deltaBetween } from './delta.ts'
 import { mergeRound, type Merged } from './merging.ts'
 import { attemptToOpen } from './opening.ts'
 import { Round } from './round.ts'
@@ -208,7 +210,9 @@ export class CampaignRunner {
     try {
       await blobs.hold(async () => {
         const merged = await mergeRound(campaign, round, { blobs, kernels })
-        await campaign.locked(() => this.#recordResult(round, merged, clock.now()))
+        const delta = await this.#deltaTo(merged, round)
+        const result = { ...merged, ...(delta && { delta }) }
+        await campaign.locked(() => this.#recordResult(round, result, clock.now()))
       })
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
@@ -221,7 +225,25 @@ export class CampaignRunner {
     await round.dropUpdateBytes()
   }
 
-  async #recordResult(round: Round, merged: Merged, mergedMs: number): Promise<void> {
+  /** Never the reason that a round does not go on. */
+  async #deltaTo({ parameters }: Merged, round: Round): Promise<ResultRecord['delta']> {
+    const { plan, start, signal } = this.#campaign
+    if (!start || transferOf(plan.training).download.type === 'Full') return undefined
+    const context = { ...this.#context, tensors: start.tensors }
+    try {
+      return await orAborted(deltaBetween(round.attempt.base, parameters, context), signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#log.warn({ err: error, round: round.number }, 'no delta of the parameters is offered')
+      return undefined
+    }
+  }
+
+  async #recordResult(
+    round: Round,
+    merged: Merged & Pick<ResultRecord, 'delta'>,
+    mergedMs: number,
+  ): Promise<void> {
     const failed = round.failedInTraining()
     const evaluators = round.attempt.participants.filter(
       (node) => !failed.has(node) && this.#campaign.podOf(node) !== undefined,

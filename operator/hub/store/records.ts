@@ -102,6 +102,8 @@ export const ResultRecord = z.object({
   parameters: BlobRecord,
   /** The strategy's vectors after this merge, by name. */
   state: ServerState,
+  /** For nodes that have the parameters which the round started from. */
+  delta: z.object({ baseDigest: z.string(), blob: BlobRecord }).optional(),
   mergedMs: z.number(),
   evaluationDeadlineMs: z.number(),
   evaluators: z.array(z.string()),

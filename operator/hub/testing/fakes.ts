@@ -58,6 +58,7 @@ export const tinyCompiler: ModelCompiler = {
     return Promise.resolve({ ...graphs, parameters, ...oneTensor(parameters.byteLength / 4) })
   },
   publish: async ({ parameters }) => Promise.resolve(Buffer.concat([PREFIX, parameters])),
+  delta: async () => Promise.reject(new Error('no deltas here')),
   close: async () => Promise.resolve(),
 }
 
