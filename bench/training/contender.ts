@@ -1,4 +1,5 @@
-// A process that takes training steps when told to: ours or the peer's, asked and answered in lines of JSON.
+// A process that takes training steps when told to: ours or the peer's, asked and answered in lines of JSON. One that
+// ends, or does not answer in time and is ended for it, is started again for the next question.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
@@ -19,41 +20,69 @@ const Answer = z.object({
   error: z.string().optional(),
 })
 
+interface Running {
+  child: ChildProcess
+  lines: AsyncIterator<string>
+  /** What it measures, in its first line. */
+  torch: string
+}
+
+const START_SECONDS = 120
+
 export class Contender {
-  private readonly child: ChildProcess
-  private readonly lines: AsyncIterator<string>
+  private readonly program: string
+  private readonly commandLine: readonly string[]
+  private running: Running | undefined
 
   constructor(program: string, commandLine: readonly string[]) {
-    this.child = spawn(program, commandLine, { stdio: ['pipe', 'pipe', 'inherit'] })
-    if (!this.child.stdout) throw new Error('unreachable: stdout is a pipe')
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]()
+    this.program = program
+    this.commandLine = commandLine
   }
 
-  /** The version of what it measures, which it says when it is ready. */
-  async ready(): Promise<string> {
-    return (await this.answer()).torch ?? ''
+  /** The version of what it measures. */
+  async version(): Promise<string> {
+    return (await this.started()).torch
   }
 
-  async ask(order: object): Promise<z.infer<typeof Answer>> {
-    this.child.stdin?.write(`${JSON.stringify(order)}\n`)
-    const answer = await this.answer()
+  async ask(order: object, limitSeconds: number): Promise<z.infer<typeof Answer>> {
+    const running = await this.started()
+    running.child.stdin?.write(`${JSON.stringify(order)}\n`)
+    const answer = await this.answer(running, limitSeconds)
     if (answer.error !== undefined) throw new Error(answer.error)
     return answer
   }
 
-  async measure(order: object): Promise<Measured> {
-    const { cpu, wall, memory } = await this.ask({ do: 'measure', ...order })
+  async measure(order: object, limitSeconds: number): Promise<Measured> {
+    const { cpu, wall, memory } = await this.ask({ do: 'measure', ...order }, limitSeconds)
     if (cpu === undefined || wall === undefined || memory === undefined) throw new Error('no measurement')
     return { cpu, wall, memory }
   }
 
   close(): void {
-    this.child.stdin?.end()
+    this.running?.child.kill('SIGKILL')
+    this.running = undefined
   }
 
-  private async answer(): Promise<z.infer<typeof Answer>> {
-    const line = await this.lines.next()
-    if (line.done) throw new Error('the process has ended')
-    return Answer.parse(JSON.parse(line.value))
+  private async started(): Promise<Running> {
+    if (this.running) return this.running
+    const child = spawn(this.program, this.commandLine, { stdio: ['pipe', 'pipe', 'ignore'] })
+    // A process that has ended is noticed by the end of its output.
+    child.stdin.on('error', () => undefined)
+    child.on('error', () => undefined)
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    this.running = { child, lines, torch: '' }
+    this.running.torch = (await this.answer(this.running, START_SECONDS)).torch ?? ''
+    return this.running
+  }
+
+  private async answer({ child, lines }: Running, limitSeconds: number): Promise<z.infer<typeof Answer>> {
+    const limit = AbortSignal.timeout(limitSeconds * 1000)
+    const end = (): boolean => child.kill('SIGKILL')
+    limit.addEventListener('abort', end)
+    const line = await lines.next()
+    limit.removeEventListener('abort', end)
+    if (!line.done) return Answer.parse(JSON.parse(line.value))
+    this.running = undefined
+    throw new Error(limit.aborted ? `no answer within ${limitSeconds} s` : 'the process has ended')
   }
 }
