@@ -108,6 +108,7 @@ async function gradientsOf(op: string, operands: [Operand, Operand], dy: number[
     outputs: [{ name: 'y' }],
     initializers: new Map(),
     nodes,
+    buffers: new Set<string>(),
   }
   const shapes = new Map([
     ['x', [1]],

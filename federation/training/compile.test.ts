@@ -216,6 +216,32 @@ describe('what learns', () => {
     expect(await parametersOf(parts)).toEqual({ token: true, w: true })
   })
 
+  it('does not take the numbers of a formula, masks and initial states for weights', async () => {
+    const parts: ModelParts = {
+      nodes: [
+        node('Expand', ['zero', 'size'], 'initial'),
+        node('MatMul', ['initial', 'w'], 'p'),
+        node('MatMul', ['x', 'w'], 'q'),
+        node('Add', ['p', 'q'], 'h'),
+        node('Add', ['h', 'three'], 'c'),
+        node('Add', ['c', 'mask'], 'm'),
+        node('Softmax', ['m'], 's'),
+        node('MatMul', ['s', 'narrow'], 'n'),
+        node('Add', ['n', 'bias'], 'y'),
+      ],
+      initializers: {
+        zero: floatTensor([0], []),
+        size: int64Tensor([4, 3]),
+        w: weight(3, 3),
+        three: floatTensor([3], [1, 1]),
+        mask: floatTensor([0, -Infinity, 0], [1, 3]),
+        narrow: weight(3, 1),
+        bias: floatTensor([0.5], [1, 1]),
+      },
+    }
+    expect(await parametersOf(parts)).toEqual({ w: true, narrow: true, bias: true })
+  })
+
   it('keeps together a weight that is used twice', async () => {
     const parts: ModelParts = {
       nodes: [node('MatMul', ['x', 'w'], 'h'), node('MatMul', ['h', 'w'], 'y')],

@@ -30,7 +30,17 @@ export function writeGraph(graph: Graph, name: string): GraphProto {
     input: graph.inputs.map(writeValueInfo),
     output: graph.outputs.map(writeOutput),
     initializer: [...graph.initializers].map(([key, value]) => writeTensor(key, value)),
-    node: graph.nodes.map(writeNode),
+    node: withoutRepeatedNames(graph.nodes).map(writeNode),
+  })
+}
+
+/** A node's name may be empty, but not that of another: ONNX Runtime refuses some such graphs. */
+function withoutRepeatedNames(nodes: readonly Node[]): Node[] {
+  const taken = new Set<string>()
+  return nodes.map((node) => {
+    if (taken.has(node.name)) return { ...node, name: '' }
+    taken.add(node.name)
+    return node
   })
 }
 

@@ -39,6 +39,8 @@ const IR_VERSIONS = { lowest: 3, highest: 13 }
 
 export interface Model extends Graph {
   opset: number
+  /** Initializers that are no parameters where they came from, as far as the exporter says so. */
+  buffers: ReadonlySet<string>
 }
 
 /** Decodes within the limits, and nothing more. */
@@ -82,6 +84,7 @@ export function readModel(bytes: Uint8Array, limits: Partial<ModelLimits> = {}):
     outputs: graph.output.map(({ name }) => ({ name })),
     initializers,
     nodes: graph.node.map((node) => readNode(node, all)),
+    buffers: buffersOf(graph.valueInfo),
   }
   checkNames(model, all)
   return model
@@ -99,6 +102,15 @@ function readVersions(proto: ModelProto): number {
     throw new ModelError(`${found}; supported are opsets ${OPSETS.lowest} to ${OPSETS.highest}`)
   }
   return opset
+}
+
+/** PyTorch's exporter notes of each initializer whether it was a module's parameter or one of its buffers. */
+function buffersOf(infos: readonly ValueInfoProto[]): Set<string> {
+  const isBuffer = ({ metadataProps }: ValueInfoProto): boolean =>
+    metadataProps.some(
+      ({ key, value }) => key === 'pkg.torch.export.graph_signature.InputSpec.kind' && value === 'BUFFER',
+    )
+  return new Set(infos.filter(isBuffer).map(({ name }) => name))
 }
 
 function readValueInfo(info: ValueInfoProto, role: string, limits: ModelLimits): ValueInfo {

@@ -1,6 +1,6 @@
 /*
  * Decides what learns: float32 initializers that are used as weights (roles.ts), except those that the configuration
- * freezes. Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
+ * freezes, that the exporter calls buffers, or that hold an infinity. Exporters merge initializers of equal value, which ties parameters that only start out equal: one that is all 0
  * or all 1 and used more than once is separated again, each use getting its own.
  */
 import { ModelError } from './errors.ts'
@@ -35,10 +35,11 @@ export function findParameters(
   const parameters: ModelParameter[] = []
   for (const [initializer, value] of model.initializers) {
     if (value.type !== 'float32' || isFrozen.has(initializer)) continue
-    const found = (uses.get(initializer) ?? []).map((use) => ({
-      ...use,
-      role: roleAt(model, use, { roles, value }),
-    }))
+    const learns = !model.buffers.has(initializer) && !value.data.some(isInfinite)
+    const found = (uses.get(initializer) ?? []).map((use) => {
+      const role = roleAt(model, use, { roles, value })
+      return { ...use, role: role === 'weight' && !learns ? 'constant' : role }
+    })
     parameters.push(...parametersOf({ initializer, value, uses: found, taken }))
   }
   return [
@@ -121,6 +122,11 @@ function parametersOf({ initializer, value, uses, taken }: Found): ModelParamete
     )
   }
   return [{ initializer, name: initializer, value, trainable: first.role === 'weight' }]
+}
+
+/** As in masks that are added to the scores of an attention. */
+function isInfinite(element: number | bigint): boolean {
+  return Math.abs(Number(element)) === Infinity
 }
 
 /** As fresh biases, scales and running statistics are. */

@@ -100,7 +100,7 @@ function preparedFor({
 }: GraphCase): Prepared {
   const input: ValueInfo = { name: UNUSED, type: 'float32', shape: ['batch'] }
   const initializers = new Map(Object.entries({ ...parameters, ...state, ...constants }))
-  const model = upgraded({ opset, inputs: [input], outputs: [], initializers, nodes })
+  const model = upgraded({ opset, inputs: [input], outputs: [], initializers, nodes, buffers: new Set() })
   const varying = new Set([...Object.keys(parameters), ...Object.keys(state)])
   const made = new Set([...varying, ...model.nodes.flatMap((node) => node.outputs)])
   const used = model.nodes.flatMap(({ inputs }) => inputs).filter((name) => name !== '' && !made.has(name))
