@@ -8,7 +8,7 @@ const minimumFactor = z
   .min(0)
   .lt(1)
   .default(0)
-  .describe('Factor of the last round; the first one after the warm-up has 1.')
+  .describe('Factor that the round after the last would have; the first one after the warm-up has 1.')
 const factor = z.number().gt(0).max(1)
 
 export const Schedule = z

@@ -30,25 +30,25 @@ const table: Row[] = [
     want: [0.5, 1, 0.5, 0.25],
   },
   {
-    name: 'half a cosine down to nothing',
+    name: 'half a cosine down to nothing after the last round',
     schedule: { type: 'Cosine' },
-    want: [1, (1 + Math.SQRT1_2) / 2, 0.5, (1 - Math.SQRT1_2) / 2, 0],
+    want: [1, (1 + Math.SQRT1_2) / 2, 0.5, (1 - Math.SQRT1_2) / 2],
   },
   {
-    name: 'half a cosine down to a minimum',
+    name: 'half a cosine down to a minimum after the last round',
     schedule: { type: 'Cosine', minimumFactor: 0.2 },
-    want: [1, 0.6, 0.2],
+    want: [1, 0.6],
   },
   {
     name: 'a line down to a minimum, after a warm-up',
     schedule: { type: 'Linear', minimumFactor: 0.5, warmupRounds: 1 },
-    want: [0.5, 1, 0.75, 0.5],
+    want: [0.5, 1, 0.75],
   },
   {
-    name: 'the minimum after the last round',
+    name: 'that of the last round in rounds after it',
     schedule: { type: 'Linear' },
-    rounds: 3,
-    want: [1, 0.5, 0, 0],
+    rounds: 2,
+    want: [1, 0.5, 0.5, 0.5],
   },
   { name: 'full in a campaign of one round', schedule: { type: 'Cosine' }, want: [1] },
   {
@@ -67,6 +67,13 @@ describe('the learning rate', () => {
         12,
       )
     }
+  })
+
+  it.each(['Cosine', 'Linear'] as const)('is above 0 in every round of a %s schedule', (type) => {
+    const schedule = LearningRateSchedule.parse({ type })
+    const rates = Array.from({ length: 100 }, (_, index) => learningRateAt(schedule, 0.4, index + 1, 100))
+    // A node refuses to train with 0, and strategies divide by the rate.
+    expect(Math.min(...rates)).toBeGreaterThan(0)
   })
 
   it('has no round 0', () => {

@@ -1,6 +1,7 @@
 /*
  * Learning-rate schedules: the learning rate as a function of the round alone, so that whoever knows the
- * configuration can tell what any round trains with. Rounds count from 1.
+ * configuration can tell what any round trains with. Rounds count from 1. No round trains with 0: a decline to
+ * nothing would end after the last round, as in torch.optim.lr_scheduler.
  */
 import { z } from 'zod'
 
@@ -20,9 +21,9 @@ export const LearningRateSchedule = z.discriminatedUnion('type', [
   }),
   /** Times `factor` after every round. */
   z.strictObject({ type: z.literal('Exponential'), factor, warmupRounds }),
-  /** Half a cosine (Loshchilov and Hutter, 2017), down to `minimumFactor` in the last round. */
+  /** Half a cosine (Loshchilov and Hutter, 2017), which would reach `minimumFactor` in the round after the last. */
   z.strictObject({ type: z.literal('Cosine'), minimumFactor, warmupRounds }),
-  /** A straight line, down to `minimumFactor` in the last round. */
+  /** A straight line, which would reach `minimumFactor` in the round after the last. */
   z.strictObject({ type: z.literal('Linear'), minimumFactor, warmupRounds }),
 ])
 export type LearningRateSchedule = z.infer<typeof LearningRateSchedule>
@@ -38,11 +39,11 @@ export function learningRateAt(
   if (!Number.isInteger(round) || round < 1) throw new RangeError(`round is ${round}, expected 1 or more`)
   if (round <= warmupRounds) return (base * round) / (warmupRounds + 1)
   const passed = round - warmupRounds - 1
-  const last = rounds - warmupRounds - 1
-  return base * decay(schedule, passed, last > 0 ? Math.min(1, passed / last) : 0)
+  const declining = Math.max(1, rounds - warmupRounds)
+  return base * decay(schedule, passed, Math.min(passed, declining - 1) / declining)
 }
 
-/** @param progress from 0 in the first round after the warm-up to 1 in the last one */
+/** @param progress from 0 in the first round after the warm-up to 1 in the one after the last */
 function decay(schedule: LearningRateSchedule, passed: number, progress: number): number {
   switch (schedule.type) {
     case 'Constant':
