@@ -45,6 +45,22 @@ describe('what a node keeps between rounds', () => {
     expect((await readdir(state.folder)).sort()).toEqual([pending.file, 'state.json'].sort())
   })
 
+  it('does not grow with updates that were never accepted', async () => {
+    const first = await vector('clientControl', 'after round 1')
+    await state.commit('update 1', [first])
+    await vector('clientControl', 'after round 2, too late')
+    await vector('clientControl', 'after round 3, too late')
+    await state.dropPending()
+    expect((await readdir(state.folder)).sort()).toEqual([first.file, 'state.json'].sort())
+    expect(await state.vectors()).toEqual({ clientControl: join(state.folder, first.file) })
+  })
+
+  it('is empty again when not even the first update was accepted', async () => {
+    await vector('residual', 'after round 1, too late')
+    await state.dropPending()
+    expect(await readdir(state.folder)).toEqual([])
+  })
+
   it('is not that of another campaign', async () => {
     await state.commit('update 1', [await vector('clientControl', 'x')])
     expect(await new ClientState(state.folder, 'another').vectors()).toEqual({})

@@ -62,6 +62,18 @@ export class ClientState {
   async commit(update: string, vectors: readonly StateVector[]): Promise<void> {
     const record: StateRecord = { campaign: this.#campaign, update, vectors: [...vectors] }
     await writeDurably(this.folder, RECORD, Buffer.from(JSON.stringify(record)))
+    await this.#keepOnly(vectors)
+  }
+
+  /**
+   * Removes the vectors of updates that were not accepted. Called when none is on its way any more: a node whose updates
+   * are always late would else fill its disk.
+   */
+  async dropPending(): Promise<void> {
+    await this.#keepOnly((await this.#read())?.vectors ?? [])
+  }
+
+  async #keepOnly(vectors: readonly StateVector[]): Promise<void> {
     const kept = new Set([RECORD, ...vectors.map(({ file }) => file)])
     for (const name of await readdir(this.folder)) {
       if (!kept.has(name)) await rm(join(this.folder, name), { force: true })

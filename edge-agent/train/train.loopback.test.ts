@@ -1,5 +1,5 @@
 // A training pod against a scripted hub: what it says and sends, over a link that breaks.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -310,5 +310,24 @@ describe('a training pod', () => {
     campaign.finish()
     await pod
     expect(campaign.said('failure')).toEqual([])
+  })
+
+  it('keeps no state of updates that came late', async () => {
+    campaign.hub.close()
+    campaign = await ScriptedCampaign.start({ type: 'FedDyn', alpha: 0.5 })
+    campaign.hub.verdict = { status: 410, title: 'RoundClosed', detail: 'the round is over' }
+    const sentIn = (round: number): boolean =>
+      campaign.hub.requests.some(
+        ({ method, path }) => method === 'PATCH' && path === updatePath(CAMPAIGN, round, 'edge-a'),
+      )
+    const pod = startPod()
+    for (const round of [1, 2]) {
+      campaign.assignTraining({ round })
+      await expect.poll(() => sentIn(round), { timeout: 20_000 }).toBe(true)
+    }
+    campaign.finish()
+    await pod
+    // That of round 2, which might have been accepted; not that of round 1 beside it.
+    expect(await readdir(join(folder, 'work', 'state'))).toHaveLength(1)
   })
 })

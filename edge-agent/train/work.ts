@@ -61,6 +61,7 @@ async function train(
 ): Promise<FinishedUpdate> {
   const { round, measureInitialLoss } = assignment
   await settle(context, signal)
+  await context.state.dropPending()
   const prepared = await prepare(context, assignment, signal)
   const { training, serverControl } = prepared
   const file = `${round}.update`
