@@ -1,7 +1,9 @@
 /*
  * Files that people name on a command line: bounded in size, and a message instead of a system error.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { buffer } from 'node:stream/consumers'
 
 import { type Model, ModelError, readModel } from '#federation/training/index.ts'
 import { DEFAULT_LIMITS } from '#federation/training/model.ts'
@@ -14,7 +16,10 @@ export async function readModelFile(file: string): Promise<Model> {
 export async function readBounded(file: string, limit: number): Promise<Uint8Array> {
   const { size } = await attempt(file, 'read', () => stat(file))
   if (size > limit) throw new ModelError(`${file} has ${size} bytes; the limit is ${limit}`)
-  return await attempt(file, 'read', () => readFile(file))
+  // A device or a pipe has no size to tell: one byte more than may be is enough to know.
+  const bytes = await attempt(file, 'read', () => buffer(createReadStream(file, { end: limit })))
+  if (bytes.length > limit) throw new ModelError(`${file} has more than ${limit} bytes, the limit`)
+  return bytes
 }
 
 const REASONS: Record<string, string> = {

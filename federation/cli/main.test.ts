@@ -153,6 +153,11 @@ describe('tributary model', () => {
       want: /list\.json is not a training configuration: expected a JSON object/,
     },
     {
+      name: 'a configuration without an end',
+      args: () => compile(cnn, '--configuration', '/dev/zero'),
+      want: /\/dev\/zero has more than \d+ bytes, the limit/,
+    },
+    {
       name: 'to write where a file is',
       args: () => [
         ...['compile', cnn, '--out', path.join(inFolder('list.json'), 'out')],
