@@ -71,6 +71,11 @@ const TrainingPlan = z
     const message = `objective is ${JSON.stringify(objective)}; the strategy needs ${JSON.stringify(wanted)}`
     context.addIssue({ code: 'custom', path: ['training'], message })
   })
+  // Rounds wait for all participants and take no stale updates: buffer size and staleness would be read and ignored.
+  .refine((plan) => strategyConfigurationOf(plan).type !== 'FedBuff', {
+    path: ['strategy', 'type'],
+    message: 'is FedBuff; this hub runs the strategies that merge a round at a time',
+  })
 
 const RoundPlan = z
   .object({

@@ -126,6 +126,10 @@ describe('a plan', () => {
       change: { training: { ...planned, strategy: '{"type":"Best"}' } },
     },
     {
+      said: 'training.strategy.type: is FedBuff; this hub runs the strategies that merge a round at a time',
+      change: { training: { ...planned, strategy: '{"type":"FedBuff"}' } },
+    },
+    {
       said: 'round.minimumUpdates: Krum with byzantine 1 needs at least 5 updates',
       change: { training: { ...planned, strategy: '{"type":"Krum","byzantine":1}' } },
     },
