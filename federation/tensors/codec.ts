@@ -20,7 +20,7 @@ export function quantizationOf(type: 'Int8' | 'Int4', rank: number): Quantizatio
 }
 
 /**
- * The update's bytes.
+ * The update's bytes; codec Float32 gives those of the values themselves, in their memory.
  * @param seed 32 random bits, new for each update; codecs that draw nothing ignore it
  * @throws RangeError when a value is not finite, does not fit the codec, or there are too many or too few
  */
@@ -32,7 +32,7 @@ export function encodeUpdate(
 ): Uint8Array {
   switch (codec.type) {
     case 'Float32':
-      return new Uint8Array(values.slice().buffer)
+      return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     case 'Float16':
       return encodeFloat16(values, layout)
     case 'Int8':

@@ -3,8 +3,7 @@
 import { once } from 'node:events'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import type { Readable, Writable } from 'node:stream'
 
 import { z } from 'zod'
 
@@ -25,8 +24,8 @@ export interface HubRequest {
   readonly method: 'GET' | 'HEAD' | 'PATCH'
   readonly path: string
   readonly headers?: Record<string, string>
-  /** Sent as it is read; `content-length` must be among the headers. */
-  readonly body?: Readable
+  /** Writes the body; `content-length` must be among the headers. */
+  readonly body?: (outgoing: Writable) => Promise<void>
   readonly signal: AbortSignal
   readonly pace?: Pace
 }
@@ -76,12 +75,14 @@ export class HubHttp {
 }
 
 /** The first of: a response, or the failure of either direction. A hub may answer before it has read everything. */
-async function exchange(outgoing: ClientRequest, body: Readable | undefined): Promise<IncomingMessage> {
+async function exchange(outgoing: ClientRequest, body: HubRequest['body']): Promise<IncomingMessage> {
   const answered = once(outgoing, 'response')
   // A connection may still break once the response is there: that shows on the response's own stream.
   outgoing.on('error', () => {})
-  if (body) pipeline(body, outgoing).catch(() => {})
-  else outgoing.end()
+  if (body) {
+    const fail = (error: Error): void => void outgoing.destroy(error)
+    body(outgoing).then(() => outgoing.end(), fail)
+  } else outgoing.end()
   const [response] = (await answered) as [IncomingMessage]
   response.once('close', () => {
     if (!outgoing.writableFinished) outgoing.destroy()

@@ -2,11 +2,13 @@
 // accepted (durably), late or refused. Connections may break at any byte; a verdict is final and never asked for again.
 // Only the signal ends the attempts: how long an update is worth sending is the caller's to know.
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
 
 import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
+import { type ByteRange, sendFile } from './send-file.ts'
 
 export interface Update {
   readonly campaign: string
@@ -118,7 +120,7 @@ async function ask(update: UpdateName & { size?: number }, options: UploadOption
 
 async function sendFrom(offset: number, update: Update, options: UploadOptions): Promise<Step> {
   const length = Math.min(options.chunkBytes ?? MAXIMUM_CHUNK_BYTES, update.size - offset)
-  const range = { start: offset, end: offset + length - 1, highWaterMark: 256 * 1024 }
+  const range = { start: offset, end: offset + length }
   const response = await options.http.send({
     method: 'PATCH',
     path: pathOf(update),
@@ -127,11 +129,16 @@ async function sendFrom(offset: number, update: Update, options: UploadOptions):
       [UPLOAD_HEADERS.offset]: String(offset),
       'content-length': String(length),
     },
-    ...(length > 0 && { body: createReadStream(update.path, range) }),
+    ...(length > 0 && { body: async (outgoing: Writable) => sendPart(update.path, range, outgoing) }),
     signal: options.signal,
     ...(options.pace && { pace: options.pace }),
   })
   return await verdict(response, update, offset)
+}
+
+async function sendPart(path: string, range: ByteRange, outgoing: Writable): Promise<void> {
+  await using file = await open(path)
+  await sendFile(file, range, outgoing)
 }
 
 function describe(update: Update): Record<string, string> {

@@ -1,9 +1,8 @@
 // Serves content-addressed bytes: GET with an open range, so that a download goes on where it stopped.
 // Who may read what follows from identity: agents the published models, training pods what their campaign names.
-import { createReadStream } from 'node:fs'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { open } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
+import { sendFile, type ByteRange } from '#federation/wire/send-file.ts'
 import { HubError } from './errors.ts'
 import { requireMethod, type Exchange } from './http.ts'
 import type { HubMetrics } from './metrics.ts'
@@ -44,24 +43,19 @@ export class BlobServer {
       response.end()
       return
     }
-    await this.#send(
-      createReadStream(this.#context.blobs.path(digest), { start: start ?? 0, highWaterMark: 256 * 1024 }),
-      response,
-    )
+    await this.#send(this.#context.blobs.path(digest), { start: start ?? 0, end: size }, response)
   }
 
-  async #send(file: Readable, response: ServerResponse): Promise<void> {
-    const sent = this.#context.metrics.bytesSent
-    const idle = new IdleTimer(this.#context.idleMs, () =>
-      file.destroy(new Error('the client stopped reading')),
-    )
-    file.on('data', (piece: Buffer) => {
+  async #send(path: string, range: ByteRange, response: ServerResponse): Promise<void> {
+    await using file = await open(path)
+    const idle = new IdleTimer(this.#context.idleMs, () => response.destroy())
+    const onSent = (bytes: number): void => {
       idle.touch()
-      sent.inc(piece.byteLength)
-    })
-    file.pause()
+      this.#context.metrics.bytesSent.inc(bytes)
+    }
     try {
-      await pipeline(file, response)
+      await sendFile(file, range, response, onSent)
+      response.end()
     } catch {
       // The client went away or stood still; it will ask for the rest.
       response.destroy()
