@@ -94,6 +94,10 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
       { field: 'dataset', change: { dataset: 'other' } },
       { field: 'training', change: { training: { epochs: 7 } } },
       { field: 'evaluation', change: { evaluation: { split: 'Random' } } },
+      {
+        field: 'personalization',
+        change: { personalization: { type: 'Ditto', ditto: { lambda: 1 } } },
+      },
     ])('$field of a FederatedRound', async ({ field, change }) => {
       await applied(minimalRound({}, 'immutable'))
       const patch = JSON.stringify({ spec: change })

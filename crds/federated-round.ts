@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { Aggregation, aggregationRules } from './aggregation.ts'
 import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
+import { Personalization } from './personalization.ts'
 import { rule, seconds, validations } from './rules.ts'
 import { Evaluation, Training } from './training.ts'
 import { Transfer } from './transfer.ts'
@@ -130,6 +131,7 @@ export const FederatedRoundSpec = z
     evaluation: Evaluation,
     aggregation: Aggregation,
     transfer: Transfer,
+    personalization: Personalization.optional(),
     until: Until.optional(),
     publish: z
       .enum(['OnCompletion', 'EveryRound', 'Never'])
@@ -161,6 +163,11 @@ export const FederatedRoundSpec = z
       rule('self.transfer == oldSelf.transfer', 'transfer cannot be changed: create another FederatedRound', {
         fieldPath: '.transfer',
       }),
+      rule(
+        'has(self.personalization) == has(oldSelf.personalization) && (!has(self.personalization) || self.personalization == oldSelf.personalization)',
+        'personalization cannot be changed: create another FederatedRound',
+        { fieldPath: '.personalization' },
+      ),
       rule(
         '!has(self.participants.perRound) || self.participants.perRound >= self.completion.minUpdates',
         'participants.perRound must be at least completion.minUpdates, or no round can reach its quorum',

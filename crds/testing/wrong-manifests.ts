@@ -285,4 +285,45 @@ const modelsAndProfiles: WrongManifest[] = [
   },
 ]
 
-export const WRONG_MANIFESTS: WrongManifest[] = [...rounds, ...strategies, ...pods, ...modelsAndProfiles]
+const personalizations: WrongManifest[] = [
+  {
+    name: 'a personalisation that does not exist',
+    manifest: minimalRound({ personalization: { type: 'FedPer' } }),
+    says: ['spec.personalization.type', '"FedPer"', 'supported values: "LocalParameters", "Ditto"'],
+  },
+  {
+    name: 'parameters of another personalisation',
+    manifest: minimalRound({
+      personalization: { type: 'Ditto', ditto: { lambda: 1 }, localParameters: { names: ['head.*'] } },
+    }),
+    says: ['spec.personalization.localParameters', '"Ditto"', 'goes with type LocalParameters only'],
+  },
+  {
+    name: 'Ditto without the strength of its pull',
+    manifest: minimalRound({ personalization: { type: 'Ditto' } }),
+    says: ['spec.personalization.type', '"Ditto"', 'type Ditto needs ditto'],
+  },
+  {
+    name: 'local parameters without their names',
+    manifest: minimalRound({ personalization: { type: 'LocalParameters' } }),
+    says: ['spec.personalization.type', 'type LocalParameters needs localParameters'],
+  },
+  {
+    name: 'no name of a local parameter',
+    manifest: minimalRound({ personalization: { type: 'LocalParameters', localParameters: { names: [] } } }),
+    says: ['spec.personalization.localParameters.names', 'at least 1 items'],
+  },
+  {
+    name: 'a pull of no strength',
+    manifest: minimalRound({ personalization: { type: 'Ditto', ditto: { lambda: 0 } } }),
+    says: ['spec.personalization.ditto.lambda', 'Invalid value: 0', 'greater than 0'],
+  },
+]
+
+export const WRONG_MANIFESTS: WrongManifest[] = [
+  ...rounds,
+  ...strategies,
+  ...personalizations,
+  ...pods,
+  ...modelsAndProfiles,
+]

@@ -65,6 +65,7 @@ export function workKey(work: Work): string {
     work.kind,
     round,
     [graphs?.manifest?.digest, graphs?.trainingStep?.digest, graphs?.evaluation?.digest],
+    [graphs?.personalManifest?.digest, graphs?.personalTrainingStep?.digest],
     parameters?.digest,
     training && [
       training.epochs,

@@ -9,6 +9,8 @@ export interface GraphFiles {
   readonly manifest: string
   readonly trainingStep: string
   readonly evaluation: string
+  /** The model that the node trains for itself, with Ditto. */
+  readonly personal?: { readonly manifest: string; readonly trainingStep: string } | undefined
 }
 
 interface Job {
@@ -19,6 +21,8 @@ interface Job {
   readonly holdoutSplit: HoldoutSplit
   /** The campaign's seed: it draws the held-out rows, the same in every round. */
   readonly campaignSeed: number
+  /** Vectors that the node kept from earlier rounds, by name. */
+  readonly state: Readonly<Record<string, string>>
 }
 
 export interface TrainJob extends Job {
@@ -29,8 +33,6 @@ export interface TrainJob extends Job {
   readonly seed: number
   /** SCAFFOLD's control variate of the hub, if it has one already. */
   readonly serverControl: string | undefined
-  /** Vectors that the node kept from earlier rounds, by name. */
-  readonly state: Readonly<Record<string, string>>
   readonly measureInitialLoss: boolean
   /** How the update is encoded. */
   readonly encoding: EncodingSettings

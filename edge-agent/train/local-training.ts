@@ -8,11 +8,17 @@ import type {
   TrainResult,
   TrainingManifest,
 } from '#federation/training/index.ts'
+import { clearRanges, localRanges } from '#federation/training/personalization.ts'
 
 import { TrainingFailure } from './failures.ts'
+import { type ClientVectors, localParametersOf, trainPersonally, withLocalParameters } from './personal.ts'
 
-/** Vectors that a node keeps between rounds, by name. */
-export type ClientVectors = Readonly<Record<string, Float32Array>>
+export interface Trainers {
+  /** Of what nodes train together. */
+  readonly shared: LocalTrainer
+  /** Of the node's own model, with Ditto. */
+  readonly personal?: LocalTrainer | undefined
+}
 
 export interface LocalRound extends Omit<TrainRequest, 'constants'> {
   /** SCAFFOLD's control variate of the hub; zeros when absent. */
@@ -28,17 +34,27 @@ export interface LocalResult extends Omit<TrainResult, 'parameters' | 'epochLoss
   readonly state: ClientVectors
 }
 
-export async function trainLocally(trainer: LocalTrainer, round: LocalRound): Promise<LocalResult> {
-  const { manifest } = trainer
+export async function trainLocally(trainers: Trainers, round: LocalRound): Promise<LocalResult> {
+  const { manifest } = trainers.shared
   const { serverControl: _server, state, ...request } = round
-  const constants = constantsOf(manifest, round)
-  const result = await trainer.trainEpochs({ ...request, constants })
-  const { parameters, epochLosses: _epochs, ...facts } = result
-  const outcome = outcomeOf(manifest, { request, result, constants })
+  const parameters = withLocalParameters(manifest, round.parameters, state)
+  const shared = { ...request, parameters }
+  const constants = constantsOf(manifest, { ...round, parameters })
+  const result = await trainers.shared.trainEpochs({ ...shared, constants })
+  const { parameters: trained, epochLosses: _epochs, ...facts } = result
+  const outcome = outcomeOf(manifest, { request: shared, result, constants })
+  const own = localParametersOf(manifest, trained)
+  const change = difference(trained, parameters)
+  clearRanges(change, localRanges(manifest))
   return {
     ...facts,
-    update: joined([difference(parameters, round.parameters), ...outcome.sections]),
-    state: { ...state, ...outcome.state },
+    update: joined([change, ...outcome.sections]),
+    state: {
+      ...state,
+      ...outcome.state,
+      ...own,
+      ...(trainers.personal && (await trainPersonally(trainers.personal, request, state))),
+    },
   }
 }
 
@@ -64,11 +80,15 @@ interface Trained {
   readonly constants: Constants
 }
 
-/** The sections of the update, and the next state, of the objective that the graph was compiled for. */
+/**
+ * The sections of the update, and the next state, of the objective that the graph was compiled for. Parameters that stay here
+ * have no part in either: nothing corrects them, and a section would say how they moved.
+ */
 function outcomeOf(
-  { objective, optimizer, trainableCount }: TrainingManifest,
+  manifest: TrainingManifest,
   { request, result, constants }: Trained,
 ): { sections: Float32Array<ArrayBuffer>[]; state: ClientVectors } {
+  const { objective, optimizer, trainableCount } = manifest
   const trained = {
     reference: request.parameters.subarray(0, trainableCount),
     parameters: result.parameters.subarray(0, trainableCount),
@@ -77,10 +97,12 @@ function outcomeOf(
   if (objective.type === 'Scaffold' && optimizer.type === 'SGD' && serverControl && clientControl) {
     const steps = { steps: result.steps, learningRate: request.learningRate, optimizer }
     const next = nextClientControl(trained, { serverControl, clientControl }, steps)
+    clearRanges(next, localRanges(manifest))
     return { sections: [difference(next.slice(), clientControl)], state: { clientControl: next } }
   }
   if (objective.type === 'FedDyn' && dynamicGradient) {
     const next = nextDynamicGradient(trained, dynamicGradient, objective.alpha)
+    clearRanges(next, localRanges(manifest))
     return { sections: [], state: { dynamicGradient: next } }
   }
   return { sections: [], state: {} }

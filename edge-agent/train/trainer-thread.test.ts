@@ -11,6 +11,7 @@ const job: EvaluateJob = {
   holdoutFraction: 0.2,
   holdoutSplit: HoldoutSplit.TAIL,
   campaignSeed: 1,
+  state: {},
 }
 const never = new AbortController().signal
 

@@ -16,7 +16,7 @@ import type { VerifiedFiles } from '#federation/wire/verified-files.ts'
 
 import type { Work } from './assignments.ts'
 import { TrainingFailure } from './failures.ts'
-import type { GraphFiles, TrainJob, Trainer, TrainerProgress } from './jobs.ts'
+import type { EvaluateJob, GraphFiles, TrainJob, Trainer, TrainerProgress } from './jobs.ts'
 import type { FinishedUpdate } from './outbox.ts'
 import { parametersFromDelta } from './parameters.ts'
 import { roundSeed, roundingSeed } from './seed.ts'
@@ -67,13 +67,12 @@ async function train(
   const file = `${round}.update`
   const job: TrainJob = {
     kind: 'train',
-    ...jobParts(prepared),
+    ...(await jobParts(context, prepared)),
     epochs: training.epochs,
     learningRate: training.learningRate,
     seed: roundSeed(training.seed, round, context.node),
     ...{ serverControl, measureInitialLoss },
     encoding: { transfer: assignment.transfer, seed: roundingSeed(training.seed, round, context.node) },
-    state: await context.state.vectors(),
     stateFolder: context.state.folder,
     outputFolder: context.outbox.folder,
     outputName: file,
@@ -97,19 +96,23 @@ async function evaluate(
   signal: AbortSignal,
 ): Promise<ParticipantMessage> {
   const { round } = assignment
+  // The node's own parameters are those of its last accepted update.
+  await settle(context, signal)
   const prepared = await prepare(context, assignment, signal)
-  const answer = await context.trainer.evaluate({ kind: 'evaluate', ...jobParts(prepared) }, signal)
+  const job: EvaluateJob = { kind: 'evaluate', ...(await jobParts(context, prepared)) }
+  const answer = await context.trainer.evaluate(job, signal)
   const { parametersDigest } = prepared
   return { kind: { $case: 'evaluation', value: { round, parametersDigest, ...answer } } }
 }
 
-function jobParts({ graphs, parameters, training }: Prepared) {
+async function jobParts({ state }: WorkContext, { graphs, parameters, training }: Prepared) {
   return {
     graphs,
     parameters,
     holdoutFraction: training.holdoutFraction,
     holdoutSplit: training.holdoutSplit,
     campaignSeed: training.seed,
+    state: await state.vectors(),
   }
 }
 
@@ -124,18 +127,24 @@ async function prepare(
   const training = required(assignment.training, 'training')
   const fetch = async (blob: Blob | undefined, field = 'delta') =>
     await fetchBlob(context, required(blob, field), signal)
-  const files = {
+  const files: GraphFiles = {
     manifest: await fetch(graphs.manifest, 'graphs.manifest'),
     trainingStep: await fetch(graphs.trainingStep, 'graphs.training_step'),
     evaluation: await fetch(graphs.evaluation, 'graphs.evaluation'),
+    personal: graphs.personalManifest && {
+      manifest: await fetch(graphs.personalManifest, 'graphs.personal_manifest'),
+      trainingStep: await fetch(graphs.personalTrainingStep, 'graphs.personal_training_step'),
+    },
   }
   const place = { blobFolder: context.blobFolder, manifest: files.manifest, fetch }
   const made = assignment.delta && (await parametersFromDelta(parameters, assignment.delta, place))
   const path = made ?? (await fetch(parameters, 'parameters'))
   const control = 'serverControl' in assignment ? assignment.serverControl : undefined
   const serverControl = control && (await fetch(control, 'server_control'))
+  const { personal, ...shared } = files
   await keepOnly(context.blobFolder, [
-    ...Object.values(files),
+    ...Object.values(shared),
+    ...Object.values(personal ?? {}),
     path,
     ...(serverControl ? [serverControl] : []),
   ])

@@ -27,17 +27,19 @@ import { TrainingFailure } from './failures.ts'
 import type {
   EvaluateAnswer,
   EvaluateJob,
+  GraphFiles,
   ThreadSettings,
   TrainAnswer,
   TrainJob,
   TrainerProgress,
 } from './jobs.ts'
-import { type ClientVectors, trainLocally } from './local-training.ts'
+import { type Trainers, trainLocally } from './local-training.ts'
 import { ParameterFile } from './parameter-file.ts'
+import { type ClientVectors, personalParameters } from './personal.ts'
 
 interface Loaded {
   readonly key: string
-  readonly trainer: LocalTrainer
+  readonly trainers: Trainers
   readonly samples: SplitSamples
 }
 
@@ -56,8 +58,8 @@ export class Workbench {
     onProgress: (progress: TrainerProgress) => void,
     signal: AbortSignal,
   ): Promise<TrainAnswer> {
-    const { trainer, samples } = await this.#load(job)
-    const { manifest } = trainer
+    const { trainers, samples } = await this.#load(job)
+    const { manifest } = trainers.shared
     const { epochs, learningRate, seed, measureInitialLoss } = job
     const running = runningMean(samples.training.count, manifest.batchSize)
     const round = {
@@ -72,18 +74,23 @@ export class Workbench {
       state: await readState(job),
       onProgress: (progress: Progress) => onProgress(running(progress)),
     }
-    const result = await guarded(signal, async () => trainLocally(trainer, round))
+    const result = await guarded(signal, async () => trainLocally(trainers, round))
     const { update: _update, state: _state, ...facts } = result
     const { bytes, state } = await encode(result, manifest, job.encoding)
     return { ...facts, ...(await writeUpdate(job, bytes)), state: await writeState(job, state) }
   }
 
   async evaluate(job: EvaluateJob, signal: AbortSignal): Promise<EvaluateAnswer> {
-    const { trainer, samples } = await this.#load(job)
+    const { trainers, samples } = await this.#load(job)
     if (samples.heldOut.count === 0) return { samples: 0, metrics: {} }
-    const parameters = await this.#parameters.read(job.parameters, trainer.manifest.parameterCount)
-    const request = { parameters, samples: samples.heldOut, signal }
-    const result = await guarded(signal, async () => trainer.evaluate(request))
+    const { shared } = trainers
+    const { manifest } = shared
+    const global = await this.#parameters.read(job.parameters, manifest.parameterCount)
+    const state = await readState(job)
+    const result = await guarded(signal, async () => {
+      const parameters = personalParameters(manifest, global, state)
+      return await shared.evaluate({ parameters, samples: samples.heldOut, signal })
+    })
     return { samples: result.samples, metrics: finiteMetrics(result.metrics) }
   }
 
@@ -91,14 +98,15 @@ export class Workbench {
     const { graphs, holdoutFraction, holdoutSplit, campaignSeed } = job
     const key = JSON.stringify([graphs, holdoutFraction, holdoutSplit, campaignSeed])
     if (this.#loaded?.key === key) return this.#loaded
-    await this.#loaded?.trainer.close()
+    await this.#loaded?.trainers.shared.close()
+    await this.#loaded?.trainers.personal?.close()
     this.#loaded = undefined
     const configuration = readDatasetConfiguration(this.#settings.dataset, this.#settings.dataFolder)
     const manifest = await readManifestFile(graphs.manifest)
     const table = await readDataset(configuration)
     const split = { fraction: holdoutFraction, kind: holdoutSplit, seed: campaignSeed }
     const samples = splitSamples(toSamples(table, manifest), split, table.path)
-    this.#loaded = { key, samples, trainer: await loadTrainer(job, manifest) }
+    this.#loaded = { key, samples, trainers: await loadTrainers(graphs, manifest) }
     return this.#loaded
   }
 }
@@ -111,10 +119,15 @@ async function readManifestFile(path: string): Promise<TrainingManifest> {
   }
 }
 
-async function loadTrainer(
-  { graphs }: TrainJob | EvaluateJob,
-  manifest: TrainingManifest,
-): Promise<LocalTrainer> {
+async function loadTrainers(graphs: GraphFiles, manifest: TrainingManifest): Promise<Trainers> {
+  const shared = await loadTrainer(graphs, manifest)
+  const { personal } = graphs
+  if (!personal) return { shared }
+  const own = await readManifestFile(personal.manifest)
+  return { shared, personal: await loadTrainer({ ...graphs, ...personal }, own) }
+}
+
+async function loadTrainer(graphs: GraphFiles, manifest: TrainingManifest): Promise<LocalTrainer> {
   try {
     const [trainingStep, evaluation] = await Promise.all([
       readFile(graphs.trainingStep),
@@ -137,7 +150,7 @@ async function readVector(path: string, length?: number): Promise<Float32Array> 
 }
 
 /** What uses a vector checks its length. */
-async function readState({ state }: TrainJob): Promise<ClientVectors> {
+async function readState({ state }: TrainJob | EvaluateJob): Promise<ClientVectors> {
   const vectors: Record<string, Float32Array> = {}
   for (const [name, path] of Object.entries(state)) vectors[name] = await readVector(path)
   return vectors

@@ -27,6 +27,7 @@ export {
 } from './manifest.ts'
 export { TrainingMemory } from './memory.ts'
 export { type Model, type ModelLimits, readModel } from './model.ts'
+export { compilePersonalized, Personalization, type PersonalizedModel } from './personalization.ts'
 export { publishModel } from './publish.ts'
 export type { CompileReport, OperatorCount, ParameterKind, ReportedParameter } from './report.ts'
 export type {

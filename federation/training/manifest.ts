@@ -29,6 +29,8 @@ export const Parameter = z.strictObject({
    * (node index, input index, in the user's graph) that get an initializer of their own on publication.
    */
   uses: z.array(z.strictObject({ node: z.int().min(0), input: z.int().min(0) })).optional(),
+  /** Its values stay on the node that trained them (personalization.ts). */
+  local: z.literal(true).optional(),
 })
 export type Parameter = z.infer<typeof Parameter>
 

@@ -7,6 +7,7 @@ import { Aggregation } from '#crds/aggregation.ts'
 import { Transfer } from '#crds/transfer.ts'
 import { readTransferConfiguration, UploadCodec } from '#federation/tensors/configuration.ts'
 import { readStrategyConfiguration, StrategyConfiguration } from '#federation/aggregation/configuration.ts'
+import { Personalization } from '#federation/training/personalization.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { Optimizer, TrainingConfiguration } from '#federation/training/configuration.ts'
 import { aRound, aSight } from '#operator/testing/builders.ts'
@@ -86,6 +87,31 @@ describe('the transfer of a plan', () => {
       const { upload } = Transfer.parse({ upload: { codec: { type, [memberOf(type)]: {} } } })
       expect(UploadCodec.parse(flat(upload.codec))).toEqual(UploadCodec.parse({ type }))
     }
+  })
+})
+
+describe('the personalisation of a plan', () => {
+  it.each([
+    {
+      personalization: { type: 'LocalParameters', localParameters: { names: ['head.*', '*bn*'] } },
+      want: { type: 'LocalParameters', names: ['head.*', '*bn*'] },
+    },
+    { personalization: { type: 'Ditto', ditto: { lambda: 0.1 } }, want: { type: 'Ditto', lambda: 0.1 } },
+  ])('is $want.type', ({ personalization, want }) => {
+    const plan = planOf({ personalization })
+    expect(Personalization.parse(JSON.parse(plan.personalization ?? ''))).toEqual(want)
+  })
+
+  it('is none when the manifest has none', () => {
+    expect(planOf({}).personalization).toBeUndefined()
+  })
+
+  it("leaves the strategy's own objective to the global model", () => {
+    const plan = planOf({
+      aggregation: { strategy: { type: 'FedDyn', fedDyn: { alpha: 0.2 } } },
+      personalization: { type: 'Ditto', ditto: { lambda: 0.1 } },
+    })
+    expect(plan.training.objective).toEqual({ type: 'FedDyn', alpha: 0.2 })
   })
 })
 

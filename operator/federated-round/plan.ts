@@ -65,6 +65,7 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
     schedule: JSON.stringify({ ...flat(schedule), warmupRounds: schedule.warmupRounds }),
     strategy: JSON.stringify(flat(spec.aggregation.strategy)),
     transfer: JSON.stringify({ upload: { ...upload, codec: flat(upload.codec) }, download }),
+    ...(spec.personalization && { personalization: JSON.stringify(flat(spec.personalization)) }),
   }
 }
 

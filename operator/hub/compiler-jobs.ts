@@ -1,5 +1,5 @@
 // What goes between the hub and its compiler thread.
-import type { CompiledTraining, DeltaParts, PublishParts } from './compiler.ts'
+import type { CompiledTraining, CompileSettings, DeltaParts, PublishParts } from './compiler.ts'
 
 export interface CompilerResults {
   admit: { readonly parameterCount: number }
@@ -10,7 +10,7 @@ export interface CompilerResults {
 
 export type CompilerJob =
   | { readonly kind: 'admit'; readonly model: Uint8Array }
-  | { readonly kind: 'compile'; readonly model: Uint8Array; readonly configuration: string }
+  | { readonly kind: 'compile'; readonly model: Uint8Array; readonly settings: CompileSettings }
   | ({ readonly kind: 'publish' } & PublishParts)
   | ({ readonly kind: 'delta' } & DeltaParts)
 

@@ -3,8 +3,9 @@
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import {
   assertTrainable,
-  compileTraining,
+  compilePersonalized,
   ModelError,
+  Personalization,
   publishModel,
   readManifest,
   readModel,
@@ -12,7 +13,8 @@ import {
 } from '#federation/training/index.ts'
 import { updateLayout } from '#federation/tensors/layout.ts'
 import { encodeParameterDelta } from '#federation/tensors/parameter-delta.ts'
-import type { CompiledTraining } from './compiler.ts'
+import { localRanges } from '#federation/training/personalization.ts'
+import type { CompiledTraining, CompileSettings } from './compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
 async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind']]> {
@@ -20,7 +22,7 @@ async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind'
     case 'admit':
       return admit(job.model)
     case 'compile':
-      return compile(job.model, job.configuration)
+      return compile(job.model, job.settings)
     case 'publish':
       return publishModel(
         job.model,
@@ -45,17 +47,29 @@ function admit(bytes: Uint8Array): CompilerResults['admit'] {
 }
 
 /** The compiler reads the configuration with its schema and names the field that is wrong. */
-async function compile(bytes: Uint8Array, configuration: string): Promise<CompiledTraining> {
-  const settings = JSON.parse(configuration) as TrainingConfigurationInput
-  const compiled = await compileTraining(readModel(bytes), settings)
+async function compile(
+  bytes: Uint8Array,
+  { configuration, personalization }: CompileSettings,
+): Promise<CompiledTraining> {
+  const training = JSON.parse(configuration) as TrainingConfigurationInput
+  const own = personalization === undefined ? undefined : Personalization.parse(JSON.parse(personalization))
+  const { shared, personal } = await compilePersonalized(readModel(bytes), training, own)
   return {
-    manifest: Buffer.from(JSON.stringify(compiled.manifest)),
-    trainingStep: compiled.trainingStep,
-    evaluation: compiled.evaluation,
-    parameters: compiled.initialParameters,
-    trainableCount: compiled.manifest.trainableCount,
-    tensors: compiled.manifest.parameters.map(({ shape, trainable }) => ({ shape, trainable })),
+    manifest: json(shared.manifest),
+    trainingStep: shared.trainingStep,
+    evaluation: shared.evaluation,
+    parameters: shared.initialParameters,
+    trainableCount: shared.manifest.trainableCount,
+    tensors: shared.manifest.parameters.map(({ shape, trainable }) => ({ shape, trainable })),
+    localRanges: localRanges(shared.manifest),
+    ...(personal && {
+      personal: { manifest: json(personal.manifest), trainingStep: personal.trainingStep },
+    }),
   }
+}
+
+function json(value: object): Buffer {
+  return Buffer.from(JSON.stringify(value))
 }
 
 async function answer(job: CompilerJob): Promise<CompilerReply> {

@@ -22,7 +22,7 @@ describe('the compiler thread', () => {
     const model = await mlp()
     const { parameterCount } = await compiler.admit(model)
     expect(parameterCount).toBeGreaterThan(0)
-    const compiled = await compiler.compile(model, configuration)
+    const compiled = await compiler.compile(model, { configuration })
     const manifest = readManifest(JSON.parse(Buffer.from(compiled.manifest).toString()))
     expect(compiled.parameters.byteLength).toBe(4 * manifest.parameterCount)
     const parts = { model, manifest: compiled.manifest, parameters: compiled.parameters }
@@ -47,11 +47,36 @@ describe('the compiler thread', () => {
 
   it('refuses a configuration that does not fit, naming the field', async () => {
     const wrong = { ...settings, optimizer: { type: 'SGD', momentum: 7 } }
-    const attempt = compiler.compile(await mlp(), JSON.stringify(wrong))
+    const attempt = compiler.compile(await mlp(), { configuration: JSON.stringify(wrong) })
     await expect(attempt).rejects.toMatchObject({
       reason: 'TrainingNotPossible',
       message: expect.stringContaining('momentum') as string,
     })
+  })
+
+  it('says where local parameters lie, and refuses a name that none has', async () => {
+    const withNames = (...names: string[]) => ({
+      configuration,
+      personalization: JSON.stringify({ type: 'LocalParameters', names }),
+    })
+    const compiled = await compiler.compile(await mlp(), withNames('*bias'))
+    const manifest = readManifest(JSON.parse(Buffer.from(compiled.manifest).toString()))
+    const local = manifest.parameters.filter((parameter) => parameter.local)
+    expect(local.map(({ initializer }) => initializer).every((name) => name.endsWith('bias'))).toBe(true)
+    expect(compiled.localRanges?.map(({ start }) => start)).toEqual(local.map(({ offset }) => offset))
+    expect(compiled.localRanges).not.toHaveLength(0)
+    await expect(compiler.compile(await mlp(), withNames('head.*'))).rejects.toMatchObject({
+      reason: 'TrainingNotPossible',
+      message: expect.stringContaining('"head.*" matches no parameter; training changes "') as string,
+    })
+  })
+
+  it('compiles a second model for Ditto', async () => {
+    const personalization = JSON.stringify({ type: 'Ditto', lambda: 0.5 })
+    const { personal } = await compiler.compile(await mlp(), { configuration, personalization })
+    const manifest = readManifest(JSON.parse(Buffer.from(personal?.manifest ?? []).toString()))
+    expect(manifest.objective).toEqual({ type: 'Proximal', mu: 0.5 })
+    expect(personal?.trainingStep.byteLength).toBeGreaterThan(0)
   })
 
   it('ends a job that takes too long', async () => {

@@ -18,8 +18,8 @@ export function startModelCompiler(options: ModelCompilerOptions = {}): ModelCom
   const threads = new CompilerThreads(options)
   return {
     admit: async (model) => threads.run<'admit'>({ kind: 'admit', model }, 'ModelNotTrainable'),
-    compile: async (model, configuration) =>
-      threads.run<'compile'>({ kind: 'compile', model, configuration }, 'TrainingNotPossible'),
+    compile: async (model, settings) =>
+      threads.run<'compile'>({ kind: 'compile', model, settings }, 'TrainingNotPossible'),
     publish: async (parts) => threads.run<'publish'>({ kind: 'publish', ...parts }, 'PublicationNotPossible'),
     delta: async (parts) => threads.run<'delta'>({ kind: 'delta', ...parts }, 'DeltaNotPossible'),
     close: async () => threads.close(),

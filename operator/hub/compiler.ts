@@ -1,5 +1,7 @@
 // What the hub needs from the training compiler (federation/training), as an interface so that the heavy work runs
 // in a thread of its own (compiler-worker.ts) and tests can do without it.
+import type { Range } from '#federation/training/personalization.ts'
+
 export interface CompiledTraining {
   readonly manifest: Uint8Array
   readonly trainingStep: Uint8Array
@@ -10,16 +12,24 @@ export interface CompiledTraining {
   readonly trainableCount: number
   /** The tensors that they are made of, in their order. */
   readonly tensors: readonly { readonly shape: number[]; readonly trainable: boolean }[]
+  /** Where the parameters lie that stay on the nodes; none when absent. */
+  readonly localRanges?: readonly Range[]
+  /** The model that each node trains for itself, when it does. */
+  readonly personal?: { readonly manifest: Uint8Array; readonly trainingStep: Uint8Array }
+}
+
+export interface CompileSettings {
+  /** JSON of a TrainingConfiguration. */
+  readonly configuration: string
+  /** JSON of a Personalization. */
+  readonly personalization?: string | undefined
 }
 
 export interface ModelCompiler {
   /** Reads a model and checks that it can be trained. Rejects with ModelRefused. */
   admit(model: Uint8Array): Promise<{ readonly parameterCount: number }>
-  /**
-   * Compiles the graphs of a campaign. Rejects with ModelRefused.
-   * @param configuration JSON of a TrainingConfiguration
-   */
-  compile(model: Uint8Array, configuration: string): Promise<CompiledTraining>
+  /** Compiles the graphs of a campaign. Rejects with ModelRefused. */
+  compile(model: Uint8Array, settings: CompileSettings): Promise<CompiledTraining>
   /** Puts new parameters into the model; the result is a self-contained .onnx file. */
   publish(parts: PublishParts): Promise<Uint8Array>
   /** What a node needs that has `base` and wants `next`: federation/tensors parameter-delta.ts. */

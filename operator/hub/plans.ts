@@ -7,6 +7,7 @@ import { StrategyConfiguration } from '#federation/aggregation/configuration.ts'
 import { problemWithCount } from '#federation/aggregation/preconditions.ts'
 import { TransferConfiguration } from '#federation/tensors/configuration.ts'
 import { TrainingConfiguration } from '#federation/training/configuration.ts'
+import { Personalization } from '#federation/training/personalization.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
 import { localObjectiveOf } from '../local-objective.ts'
@@ -63,6 +64,7 @@ const TrainingPlan = z
     schedule: configuration(LearningRateSchedule),
     strategy: configuration(StrategyConfiguration),
     transfer: configuration(TransferConfiguration),
+    personalization: configuration(Personalization).optional(),
   })
   .superRefine((plan, context) => {
     const { objective } = trainingOf(plan)

@@ -16,6 +16,7 @@ import type { StrategyConfigurationInput } from '#federation/aggregation/configu
 import type { TransferConfigurationInput } from '#federation/tensors/configuration.ts'
 import {
   type CompiledModel,
+  type Personalization,
   type Samples,
   type TrainRequest,
   type TrainingConfigurationInput,
@@ -59,6 +60,7 @@ export interface CampaignSettings {
   readonly training: TrainingConfigurationInput
   readonly strategy: StrategyConfigurationInput
   readonly transfer?: TransferConfigurationInput
+  readonly personalization?: Personalization
 }
 
 /** A node's rows: some function of the features, another number of rows for each node. */
@@ -146,7 +148,7 @@ export class LocalCampaign {
       node,
       dataset: JSON.stringify({ path, labelColumns: ['target', 'other'] }),
       dataFolder: this.folder,
-      workFolder: join(this.folder, `work-${node}`),
+      workFolder: this.workFolder(node),
       threadEntry: new URL('../../../edge-agent/train/thread.ts', import.meta.url),
       softwareVersion: 'test',
       log: this.log.child({ node }),
@@ -157,8 +159,12 @@ export class LocalCampaign {
     return await pod
   }
 
+  workFolder(node: string): string {
+    return join(this.folder, `work-${node}`)
+  }
+
   planOf(round: number, changes: Partial<CampaignPlan> = {}): CampaignPlan {
-    const { training, strategy, transfer } = this.settings
+    const { training, strategy, transfer, personalization } = this.settings
     const size = NODES.length
     return {
       uid: CAMPAIGN,
@@ -171,6 +177,7 @@ export class LocalCampaign {
         schedule: JSON.stringify({ type: 'Constant' }),
         strategy: JSON.stringify(strategy),
         transfer: JSON.stringify(transfer ?? {}),
+        ...(personalization && { personalization: JSON.stringify(personalization) }),
       },
       participants: NODES.map((node) => ({ node, pod: `pod-${node}` })),
       round: {

@@ -197,7 +197,12 @@ export interface CompiledGraphs {
     | Blob
     | undefined;
   /** ONNX */
-  evaluation: Blob | undefined;
+  evaluation:
+    | Blob
+    | undefined;
+  /** Both or none: the model that a node trains for itself beside the global one (Ditto). Same parameters, same evaluation. */
+  personalManifest?: Blob | undefined;
+  personalTrainingStep?: Blob | undefined;
 }
 
 /** An offer: a node that has not the base, or cannot use the delta, fetches the parameters as a whole. */
@@ -474,6 +479,8 @@ export interface TrainingPlan {
   strategy: string;
   /** federation/tensors TransferConfiguration */
   transfer: string;
+  /** federation/training Personalization; absent: one model for all nodes */
+  personalization?: string | undefined;
 }
 
 export interface Participant {
@@ -1692,7 +1699,13 @@ export const EvaluateAssignment: MessageFns<EvaluateAssignment> = {
 };
 
 function createBaseCompiledGraphs(): CompiledGraphs {
-  return { manifest: undefined, trainingStep: undefined, evaluation: undefined };
+  return {
+    manifest: undefined,
+    trainingStep: undefined,
+    evaluation: undefined,
+    personalManifest: undefined,
+    personalTrainingStep: undefined,
+  };
 }
 
 export const CompiledGraphs: MessageFns<CompiledGraphs> = {
@@ -1705,6 +1718,12 @@ export const CompiledGraphs: MessageFns<CompiledGraphs> = {
     }
     if (message.evaluation !== undefined) {
       Blob.encode(message.evaluation, writer.uint32(26).fork()).join();
+    }
+    if (message.personalManifest !== undefined) {
+      Blob.encode(message.personalManifest, writer.uint32(34).fork()).join();
+    }
+    if (message.personalTrainingStep !== undefined) {
+      Blob.encode(message.personalTrainingStep, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1746,6 +1765,22 @@ export const CompiledGraphs: MessageFns<CompiledGraphs> = {
             message.evaluation = Blob.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.personalManifest = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.personalTrainingStep = Blob.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1771,6 +1806,12 @@ export const CompiledGraphs: MessageFns<CompiledGraphs> = {
       : undefined;
     message.evaluation = (object.evaluation !== undefined && object.evaluation !== null)
       ? Blob.fromPartial(object.evaluation)
+      : undefined;
+    message.personalManifest = (object.personalManifest !== undefined && object.personalManifest !== null)
+      ? Blob.fromPartial(object.personalManifest)
+      : undefined;
+    message.personalTrainingStep = (object.personalTrainingStep !== undefined && object.personalTrainingStep !== null)
+      ? Blob.fromPartial(object.personalTrainingStep)
       : undefined;
     return message;
   },
@@ -3471,7 +3512,7 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
 };
 
 function createBaseTrainingPlan(): TrainingPlan {
-  return { training: "", local: undefined, schedule: "", strategy: "", transfer: "" };
+  return { training: "", local: undefined, schedule: "", strategy: "", transfer: "", personalization: undefined };
 }
 
 export const TrainingPlan: MessageFns<TrainingPlan> = {
@@ -3490,6 +3531,9 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
     }
     if (message.transfer !== "") {
       writer.uint32(42).string(message.transfer);
+    }
+    if (message.personalization !== undefined) {
+      writer.uint32(50).string(message.personalization);
     }
     return writer;
   },
@@ -3547,6 +3591,14 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
             message.transfer = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.personalization = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3571,6 +3623,7 @@ export const TrainingPlan: MessageFns<TrainingPlan> = {
     message.schedule = object.schedule ?? "";
     message.strategy = object.strategy ?? "";
     message.transfer = object.transfer ?? "";
+    message.personalization = object.personalization ?? undefined;
     return message;
   },
 };

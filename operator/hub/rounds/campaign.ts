@@ -171,7 +171,7 @@ export class Campaign {
 
   /** The digests that must not be swept while this campaign exists. */
   referencedBlobs(): string[] {
-    const graphs = this.start ? Object.values(this.start.graphs) : []
+    const graphs = Object.values(this.start?.graphs ?? {}).filter((graph) => graph !== undefined)
     const initial = this.start ? [this.start.parameters, { digest: this.start.baseDigest }] : []
     const rounds = [...this.rounds.values()].flatMap(({ attempt, result }) => [
       attempt.base,

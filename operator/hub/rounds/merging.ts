@@ -3,6 +3,7 @@
 import { float32File } from '#federation/aggregation/float32-file.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { mergeUpdates, type MergeOptions, type Sink } from '#federation/aggregation/merge.ts'
+import { rangesOfUpdate, withoutValues } from './local-values.ts'
 import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
 import type { Campaign } from './campaign.ts'
@@ -44,16 +45,19 @@ function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeCon
   const { start, strategy, signal } = campaign
   if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
   const { base, learningRate, population, state } = round.attempt
+  const parameterCount = base.size / Float32Array.BYTES_PER_ELEMENT
+  const { trainableCount } = start
+  const counts = { parameterCount, trainableCount, sections: strategy.sections.length }
+  const local = rangesOfUpdate(start.localRanges, counts)
   const updates = round.commit.updates.map(({ digest, ...update }) => ({
     ...update,
-    open: campaign.codec.open(round.uploadPath(update.participant, digest)),
+    open: withoutValues(campaign.codec.open(round.uploadPath(update.participant, digest)), local),
   }))
   const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
   return {
     ...{ strategy, updates, kernels, signal },
     base: float32File(blobs.path(base.digest)),
-    parameterCount: base.size / Float32Array.BYTES_PER_ELEMENT,
-    trainableCount: start.trainableCount,
+    ...{ parameterCount, trainableCount },
     context: { round: round.number, participants: Math.max(population, updates.length), learningRate },
     // All or none: before the first merge there are none.
     ...(vectors.length > 0 && { state: vectors.map(({ digest }) => float32File(blobs.path(digest))) }),

@@ -7,7 +7,7 @@ import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobStore } from '../store/blobs.ts'
-import type { CommitRecord, ResultRecord } from '../store/records.ts'
+import type { CommitRecord, ResultRecord, StartRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
 import { transferOf } from '../plans.ts'
@@ -129,14 +129,11 @@ export class CampaignRunner {
         const record = {
           baseVersion: base.version,
           baseDigest: base.digest,
-          graphs: {
-            manifest: await blobs.put(compiled.manifest),
-            trainingStep: await blobs.put(compiled.trainingStep),
-            evaluation: await blobs.put(compiled.evaluation),
-          },
+          graphs: await putGraphs(blobs, compiled),
           parameters: await blobs.put(compiled.parameters),
           trainableCount: compiled.trainableCount,
           tensors: [...compiled.tensors],
+          localRanges: [...(compiled.localRanges ?? [])],
         }
         await campaign.locked(() => campaign.saveStart(record))
       })
@@ -147,9 +144,10 @@ export class CampaignRunner {
   /** Undefined when it cannot be done: trying again with the same model and plan would end the same way. */
   async #compile(model: Uint8Array): Promise<CompiledTraining | undefined> {
     const campaign = this.#campaign
+    const { training: configuration, personalization } = campaign.plan.training
     try {
       return await orAborted(
-        this.#context.compiler.compile(model, campaign.plan.training.training),
+        this.#context.compiler.compile(model, { configuration, personalization }),
         campaign.signal,
       )
     } catch (error) {
@@ -260,6 +258,21 @@ export class CampaignRunner {
       await round.remove()
     }
     if (old.length > 0) this.#context.sweep()
+  }
+}
+
+async function putGraphs(
+  blobs: BlobStore,
+  { manifest, trainingStep, evaluation, personal }: CompiledTraining,
+): Promise<StartRecord['graphs']> {
+  return {
+    manifest: await blobs.put(manifest),
+    trainingStep: await blobs.put(trainingStep),
+    evaluation: await blobs.put(evaluation),
+    ...(personal && {
+      personalManifest: await blobs.put(personal.manifest),
+      personalTrainingStep: await blobs.put(personal.trainingStep),
+    }),
   }
 }
 

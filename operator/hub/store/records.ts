@@ -23,12 +23,21 @@ const Metrics = z.record(z.string(), z.number())
 export const StartRecord = z.object({
   baseVersion: z.number(),
   baseDigest: z.string(),
-  graphs: z.object({ manifest: BlobRecord, trainingStep: BlobRecord, evaluation: BlobRecord }),
+  graphs: z.object({
+    manifest: BlobRecord,
+    trainingStep: BlobRecord,
+    evaluation: BlobRecord,
+    /** Of the model that a node trains for itself: both or none. */
+    personalManifest: BlobRecord.optional(),
+    personalTrainingStep: BlobRecord.optional(),
+  }),
   parameters: BlobRecord,
   /** Values at the beginning of the parameters that training moves; the rest is running state. */
   trainableCount: z.number(),
   /** The tensors that the parameters are made of, in their order. */
   tensors: z.array(z.object({ shape: z.array(z.number()), trainable: z.boolean() })),
+  /** Which values of the parameters stay on the nodes. */
+  localRanges: z.array(z.object({ start: z.number(), end: z.number() })).default([]),
 })
 export type StartRecord = z.infer<typeof StartRecord>
 

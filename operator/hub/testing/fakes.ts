@@ -49,7 +49,7 @@ export function tinyModel(parameters: Float32Array): Buffer {
 
 export const tinyCompiler: ModelCompiler = {
   admit: async (model) => Promise.resolve({ parameterCount: parametersOf(model).byteLength / 4 }),
-  compile: async (model, configuration) => {
+  compile: async (model, { configuration }) => {
     const { loss } = JSON.parse(configuration) as { loss: { type: string } }
     if (loss.type === 'Huber') throw new ModelRefused('TrainingNotPossible', 'this loss is impossible')
     const part = (name: string): Buffer => Buffer.from(`${name} of ${loss.type}`)
