@@ -53,10 +53,16 @@ export function reportText(report: CompileReport): string {
     `batch        ${report.batchSize} rows in training, ${report.evaluationBatchSize} in evaluation`,
     `calls        up to ${report.stepsPerCall} steps each`,
     `memory       ${size(memory.parameters)} parameters, ${size(memory.optimizerState)} optimiser state, ` +
-      `${size(memory.values)} values of the model`,
+      `${size(memory.values)} values of the model; ${peakText(memory)}`,
     `arithmetic   ${report.multiplyAddsPerSample} multiplications and additions a sample, forward`,
     `files        training step ${size(files.trainingStep)}, evaluation ${size(files.evaluation)}`,
   ])
+}
+
+function peakText({ peak }: CompileReport['memory']): string {
+  return peak === undefined
+    ? 'the peak of a step is not known with privacy'
+    : `peak of a step about ${size(peak)}`
 }
 
 function lines(parts: readonly string[]): string {

@@ -15,7 +15,7 @@ import { emitForward } from './emit.ts'
 import { gradientOf } from './gradient.ts'
 import type { Graph, ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
-import { inferShapes } from './infer.ts'
+import { inferShapes, type Inferred } from './infer.ts'
 import { metricsFor, type SampleMetric } from './losses.ts'
 import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
@@ -23,6 +23,7 @@ import { emitObjective } from './objectives/index.ts'
 import { emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { optimized } from './passes/index.ts'
+import { peakBytes } from './peak-memory.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
 import { addLoss, emitGradients, type Gradients } from './step.ts'
@@ -110,11 +111,19 @@ type Interface = Pick<
   | 'training'
 >
 
+interface CompiledStep {
+  graph: Graph
+  bytes: Uint8Array
+  /** Most bytes of values at one time; not known with privacy, whose values are in a loop. */
+  peakBytes: number | undefined
+  interface: Interface
+}
+
 async function compileStep(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): Promise<{ graph: Graph; bytes: Uint8Array; interface: Interface }> {
+): Promise<CompiledStep> {
   const step = await emitGradients(prepared, discovered, settings)
   const { builder, sampleWeight, label, loss: total, uniforms, normals } = step
   const update = addUpdate(prepared, step, settings)
@@ -126,7 +135,9 @@ async function compileStep(
   ]
   const { input } = step
   const { corrections, learningRate } = update
-  const published = await publish(optimized(prune(builder, outputs)), settings, {
+  const graph = optimized(prune(builder, outputs))
+  const shapes = settings.privacy ? undefined : await inferShapes(graph)
+  const published = publish({ graph, shapes }, settings, {
     samples: [input.name, label.name],
     perStep: [
       sampleWeight,
@@ -141,6 +152,7 @@ async function compileStep(
   return {
     graph: published.graph,
     bytes: writeModel(published.graph, 'training-step', COMPILED_OPSET),
+    peakBytes: shapes && peakBytes(graph, shapes),
     interface: {
       ...published.interface,
       input,
@@ -159,19 +171,21 @@ async function compileStep(
 }
 
 /** The graph of a step in the form in which it is run: as many steps a call as its cost suggests. */
-async function publish(
-  step: Graph,
+function publish(
+  { graph: step, shapes }: { graph: Graph; shapes: ReadonlyMap<string, Inferred> | undefined },
   settings: TrainingConfiguration,
   roles: StepRoles,
-): Promise<{ graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> }> {
-  const known = settings.stepsPerCall ?? (settings.privacy ? 1 : undefined)
-  const count = known ?? (await suitableStepsPerCall(step, roles))
+): { graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> } {
+  const count = settings.stepsPerCall ?? (shapes ? suitableStepsPerCall(step, shapes, roles) : 1)
   const { graph, rows, steps } = severalSteps(step, roles, count)
   return { graph, interface: { stepsPerCall: count, rows, ...(steps !== undefined && { steps }) } }
 }
 
-async function suitableStepsPerCall(step: Graph, { perStep }: StepRoles): Promise<number> {
-  const shapes = await inferShapes(step)
+function suitableStepsPerCall(
+  step: Graph,
+  shapes: ReadonlyMap<string, Inferred>,
+  { perStep }: StepRoles,
+): number {
   const elements = sum(perStep.map((name) => elementCount(shapes.get(name)?.shape ?? [])))
   return stepsPerCall(stepMicroseconds(step, shapes), elements)
 }

@@ -46,8 +46,12 @@ export interface CompileReport {
     /** Vectors of the local objective. */
     constants: number
   }
-  /** Bytes of what a step holds: parameters and optimiser state, before and after, and the model's values. */
-  memory: { parameters: number; optimizerState: number; values: number }
+  /**
+   * Bytes of what a step holds: parameters and optimiser state, before and after, and the model's values. `peak` is the
+   * most at one time: parameters, optimiser state, vectors of the objective, and the values of the training step that
+   * are alive together. It is an estimate without the data set and the runtime itself; absent with privacy.
+   */
+  memory: { parameters: number; optimizerState: number; values: number; peak?: number }
   /** Of matrix products and convolutions in the forward pass; a training step has about three times as many. */
   multiplyAddsPerSample: number
   /** Bytes of the ONNX files. */
@@ -60,7 +64,7 @@ export interface Compilation {
   shapes: ReadonlyMap<string, Shape>
   frozen: readonly string[]
   manifest: TrainingManifest
-  trainingStep: { graph: Graph; bytes: Uint8Array }
+  trainingStep: { graph: Graph; bytes: Uint8Array; peakBytes: number | undefined }
   evaluation: { graph: Graph; bytes: Uint8Array }
 }
 
@@ -81,11 +85,7 @@ export function reportOf(compilation: Compilation): CompileReport {
     },
     parameters,
     elements,
-    memory: {
-      parameters: 2 * FLOAT_BYTES * manifest.parameterCount,
-      optimizerState: 2 * FLOAT_BYTES * elements.optimizerState,
-      values: FLOAT_BYTES * sum(prepared.nodes.map((node) => countOf(compilation, node.outputs[0]))),
-    },
+    memory: memoryOf(compilation, elements),
     multiplyAddsPerSample:
       sum(prepared.nodes.map((node) => products(node, compilation))) / manifest.batchSize,
     files: { trainingStep: trainingStep.bytes.length, evaluation: evaluation.bytes.length },
@@ -93,6 +93,17 @@ export function reportOf(compilation: Compilation): CompileReport {
 }
 
 const FLOAT_BYTES = 4
+
+function memoryOf(compilation: Compilation, elements: CompileReport['elements']): CompileReport['memory'] {
+  const { manifest, prepared, trainingStep } = compilation
+  const parameters = 2 * FLOAT_BYTES * manifest.parameterCount
+  const optimizerState = 2 * FLOAT_BYTES * elements.optimizerState
+  const values = FLOAT_BYTES * sum(prepared.nodes.map((node) => countOf(compilation, node.outputs[0])))
+  if (trainingStep.peakBytes === undefined) return { parameters, optimizerState, values }
+  const constants = FLOAT_BYTES * elements.constants
+  const peak = parameters + optimizerState + constants + trainingStep.peakBytes
+  return { parameters, optimizerState, values, peak }
+}
 
 function travelling({ parameters }: TrainingManifest): ReportedParameter[] {
   return parameters.map(({ name, shape, trainable }) => ({
