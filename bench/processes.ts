@@ -1,6 +1,5 @@
 /*
- * What processes cost, read from Linux' /proc: processor time of whole process trees, and memory with shared pages
- * divided among those that share them, so that a family of processes is not counted several times.
+ * What processes cost, read from Linux' /proc: processor time and memory of whole process trees.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,9 +20,18 @@ export function cpuSeconds(roots: readonly number[]): number {
   return treeOf(roots).reduce((sum, { seconds }) => sum + seconds, 0)
 }
 
-/** Megabytes (1e6 bytes) that these processes and all below them hold: proportional set size. */
-export function heldMegabytes(roots: readonly number[]): number {
-  return treeOf(roots).reduce((sum, { pid }) => sum + heldBytes(pid), 0) / 1e6
+export interface Memory {
+  /** Resident set sizes added up: a page that two of the processes share counts twice. */
+  readonly resident: number
+  /** Proportional set sizes: a page that n processes of this machine share counts as 1/n. */
+  readonly proportional: number
+}
+
+/** Megabytes (1e6 bytes) that these processes and all below them hold. */
+export function heldMegabytes(roots: readonly number[]): Memory {
+  const held = treeOf(roots).map(({ pid }) => read(`/proc/${pid}/smaps_rollup`))
+  const total = (kind: string): number => held.reduce((sum, text) => sum + megabytes(text, kind), 0)
+  return { resident: total('Rss'), proportional: total('Pss') }
 }
 
 /** Ends a program that this benchmark has started, with all that it started in turn. */
@@ -80,9 +88,9 @@ function statOf(pid: number): Stat[] {
   return [{ pid, parent: Number(fields[1]), seconds: ticks.reduce((sum, value) => sum + value, 0) / TICKS }]
 }
 
-function heldBytes(pid: number): number {
-  const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1]
-  return Number(kilobytes ?? 0) * 1024
+function megabytes(smaps: string, kind: string): number {
+  const kilobytes = new RegExp(`^${kind}:\\s+(\\d+) kB$`, 'm').exec(smaps)?.[1]
+  return (Number(kilobytes ?? 0) * 1024) / 1e6
 }
 
 /** Empty for a process that has ended meanwhile. */

@@ -1,6 +1,8 @@
 /*
  * What an edge process holds while nothing happens: a training pod that waits for its first round, and an agent, against
- * Flower's SuperNode with the SuperExec that it starts. Shared pages are divided among those that share them.
+ * Flower's SuperNode with the SuperExec that it starts. On a node of its own each
+ * side shares pages with nobody else, so resident sizes are compared; the note has the proportional ones, in which the six
+ * Python processes of this machine share their libraries.
  *
  *   node bench/idle/main.ts [--out FILE]
  */
@@ -10,7 +12,8 @@ import { join } from 'node:path'
 
 import { Flower } from '../round/flower.ts'
 import { Tributary } from '../round/tributary.ts'
-import { report, row } from '../rows.ts'
+import type { Memory } from '../processes.ts'
+import { report, row, type Row } from '../rows.ts'
 
 const SETTLE_MS = 10_000
 
@@ -20,24 +23,13 @@ try {
   const flower = await Flower.begin(join(folder, 'flower'))
   const tributary = await Tributary.begin(join(folder, 'tributary'))
   try {
-    const agent = await tributary.agentMegabytes(SETTLE_MS)
-    const pod = tributary.podMegabytes()
-    const node = flower.nodeMegabytes()
-    const note = `${node.toFixed(0)} MB for a SuperNode with its SuperExec`
+    const agent = await tributary.agentMemory(SETTLE_MS)
+    const pod = tributary.podMemory()
+    const node = flower.nodeMemory()
     report({
       rows: [
-        row({
-          name: 'memory of a waiting training pod, against a Flower SuperNode',
-          value: node / pod,
-          goal: 5,
-          note: `${pod.toFixed(0)} MB against ${note}`,
-        }),
-        row({
-          name: 'memory of an idle agent, against a Flower SuperNode',
-          value: node / agent,
-          goal: 5,
-          note: `${agent.toFixed(0)} MB against ${note}`,
-        }),
+        comparison('memory of a waiting training pod', pod, node),
+        comparison('memory of an idle agent', agent, node),
       ],
       versions: { flwr: '1.42.0' },
     })
@@ -47,4 +39,16 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })
+}
+
+function comparison(what: string, ours: Memory, theirs: Memory): Row {
+  const [own, peer] = [ours, theirs].map(
+    ({ resident, proportional }) => `${resident.toFixed(0)} MB (${proportional.toFixed(0)} MB proportional)`,
+  )
+  return row({
+    name: `${what}, against a Flower SuperNode with its SuperExec`,
+    value: theirs.resident / ours.resident,
+    goal: 5,
+    note: `${own} against ${peer}`,
+  })
 }

@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import { peerPython, readRequirements } from '../peers.ts'
-import { cpuSeconds, end, heldMegabytes, start } from '../processes.ts'
+import { cpuSeconds, end, heldMegabytes, type Memory, start } from '../processes.ts'
 
 const REQUIREMENTS = new URL('requirements.txt', import.meta.url)
 const APP = new URL('flower/', import.meta.url).pathname
@@ -56,8 +56,8 @@ export class Flower {
     }
   }
 
-  /** Proportional memory of one SuperNode with what it starts, in MB. */
-  nodeMegabytes(): number {
+  /** Memory, in MB, of one SuperNode with what it starts. */
+  nodeMemory(): Memory {
     return heldMegabytes([this.#processes[1]?.pid ?? 0])
   }
 

@@ -22,7 +22,7 @@ import { agentToken, operatorToken, podToken } from '#operator/hub/testing/fakes
 import { CAMPAIGN, campaignPlan, modelPlan } from '#operator/hub/testing/story.ts'
 
 import { denseModel } from '../models.ts'
-import { cpuSeconds, end, heldMegabytes, start } from '../processes.ts'
+import { cpuSeconds, end, heldMegabytes, type Memory, start } from '../processes.ts'
 import type { Rounds } from './flower.ts'
 import type { HubSettings } from './hub.ts'
 
@@ -65,8 +65,8 @@ export class Tributary {
     }
   }
 
-  /** Proportional memory of one waiting training pod, in MB. */
-  podMegabytes(): number {
+  /** Memory, in MB, of one waiting training pod. */
+  podMemory(): Memory {
     return heldMegabytes([this.#processes[1]?.pid ?? 0])
   }
 
@@ -85,8 +85,8 @@ export class Tributary {
     return { wall: wall.slice(1), cpu: (cpuSeconds(pids) - before) / (rounds - 1) }
   }
 
-  /** Proportional memory of an agent that follows the hub and serves nothing yet, in MB. */
-  async agentMegabytes(settleMs: number): Promise<number> {
+  /** Memory, in MB, of an agent that follows the hub and serves nothing yet. */
+  async agentMemory(settleMs: number): Promise<Memory> {
     const program = join(import.meta.dirname, '../../dist/edge-agent/main.mjs')
     const publicKey = generateKeyPairSync('ed25519')
       .publicKey.export({ type: 'spki', format: 'pem' })
