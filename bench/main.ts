@@ -2,12 +2,14 @@
  * Runs the benchmarks one after another, each as a process of its own, and writes docs/performance.json,
  * docs/performance.md and their plots.
  *
- *   node bench/main.ts [bench/<name> …]     all of them unless told which
+ *   node bench/main.ts [bench/<name> …]      all of them unless told which
+ *   node bench/main.ts --collect FOLDER      runs none, takes FOLDER/<name>.json that each wrote with --out
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
 
 import { markdown } from './report/markdown.ts'
 import { type Measured, Performance, withMeasured } from './report/performance.ts'
@@ -32,7 +34,11 @@ const ABOUT: Readonly<Record<string, string>> = {
   informer: "The operator's view of a large fleet.",
 }
 
-const wanted = process.argv.slice(2).map((path) => basename(path))
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { collect: { type: 'string' } },
+})
+const wanted = positionals.map((path) => basename(path))
 const present = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'main.ts')))
 for (const name of wanted) {
   if (!present.includes(name)) throw new Error(`bench/${name}: there are ${present.sort().join(', ')}`)
@@ -45,9 +51,9 @@ const measured: Measured[] = []
 const failed: string[] = []
 try {
   for (const name of names) {
-    const result = run(name, join(folder, `${name}.json`))
+    const result = values.collect === undefined ? run(name) : read(join(values.collect, `${name}.json`))
     if (result) measured.push({ name, result })
-    else failed.push(name)
+    else if (values.collect === undefined) failed.push(name)
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })
@@ -58,12 +64,16 @@ if (failed.length > 0) {
   process.exitCode = 1
 }
 
-function run(name: string, out: string): Result | undefined {
+function run(name: string): Result | undefined {
   process.stdout.write(`\n=== bench/${name}\n`)
+  const out = join(folder, `${name}.json`)
   const args = ['--expose-gc', join(HERE, name, 'main.ts'), '--out', out]
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' })
-  if (status !== 0 || !existsSync(out)) return undefined
-  return Result.parse(JSON.parse(readFileSync(out, 'utf8')))
+  return status === 0 ? read(out) : undefined
+}
+
+function read(path: string): Result | undefined {
+  return existsSync(path) ? Result.parse(JSON.parse(readFileSync(path, 'utf8'))) : undefined
 }
 
 function known(): Performance | undefined {
@@ -75,7 +85,10 @@ function surroundings() {
   return {
     machine: `${processor}, ${availableParallelism()} processors, ${Math.round(totalmem() / 2 ** 30)} GiB, shared with other work`,
     versions: { node: process.versions.node, ...ownVersions(['onnxruntime-node', '@grpc/grpc-js']) },
-    command: 'make bench',
+    command:
+      values.collect === undefined
+        ? 'make bench'
+        : 'node bench/<name>/main.ts --out FOLDER/<name>.json, two at a time; node bench/main.ts --collect FOLDER',
     date: new Date().toISOString().slice(0, 10),
   }
 }
