@@ -2,7 +2,7 @@
  * Buffered asynchronous rounds (FedBuff) against synchronous ones with stragglers: real training and real merging of the
  * 2NN on the digits, on a simulated clock. A client's training takes log-normal time, the slowest tenth of clients
  * ten times as long; both ways keep the same number of clients busy, and merge the same number of updates at a time.
- * What is compared is the simulated time until the model first reaches the target accuracy.
+ * The product does not run asynchronous rounds yet. What is compared is the simulated time until the model first reaches the target accuracy.
  *
  *   node bench/asynchronous/main.ts [--seeds 5] [--out FILE]
  */
@@ -41,7 +41,7 @@ report({
       name: `simulated time to ${100 * TARGET} %, FedBuff against synchronous FedAvg, ${CLIENTS} clients with stragglers`,
       value: slow / fast,
       goal: 3,
-      note: `${fast.toFixed(1)} against ${slow.toFixed(1)} medians of a client's training, mean of ${seeds.length} seeds`,
+      note: `${fast.toFixed(1)} against ${slow.toFixed(1)} medians of a client's training, mean of ${seeds.length} seeds; the strategy's rule and the merging engine, simulated: no manifest can choose FedBuff yet`,
     }),
   ],
   plots: [
