@@ -4,6 +4,7 @@
 import { Random } from '#federation/training/random.ts'
 import type { LocalTrainer } from '#federation/training/index.ts'
 
+import { normal } from '../../examples/digits/prepare.ts'
 import { type Digits, rowsOf } from '../digits.ts'
 import { differenceOf, type LocalUpdate, merged } from '../merging.ts'
 
@@ -149,9 +150,4 @@ function draw(random: Random, clients: number, count: number): number[] {
   const order = Uint32Array.from({ length: clients }, (_, index) => index)
   random.shuffle(order)
   return [...order.subarray(0, count)]
-}
-
-function normal(random: Random): number {
-  const [a, b] = [random.uint32() / 2 ** 32, random.uint32() / 2 ** 32]
-  return Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)
 }

@@ -80,7 +80,8 @@ function dirichlet(count: number, random: Random): number[] {
   return weights.map((weight) => weight / sum)
 }
 
-function normal(random: Random): number {
+/** A standard normal number (Box and Muller, 1958). */
+export function normal(random: Random): number {
   const [a, b] = [uniform(random), uniform(random)]
   return Math.sqrt(-2 * Math.log(1 - a)) * Math.cos(2 * Math.PI * b)
 }
