@@ -1,11 +1,12 @@
 // The upload codecs of a TransferConfiguration: what a node writes, what a tier accepts, how it is read, and error feedback.
 // Encoding is a function of the values, the layout, the configuration and the seed; reading checks everything that can
-// be wrong with bytes from outside and then hands out finite numbers only (codec Float32: see openFloat32Update).
+// be wrong with bytes from outside and then hands out finite numbers only (codec Float32: see float32Reader).
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
 import type { UploadCodec } from './configuration.ts'
 import { encodeFloat16, float16Size, openFloat16 } from './float16.ts'
 import type { Layout } from './layout.ts'
 import { encodeQuantized, openQuantized, type Quantization, quantizedSizeBound } from './quantized.ts'
-import { decodeAll, float32Reader, type UpdateReader } from './reader.ts'
+import { decodeAll, float32Reader } from './reader.ts'
 import { bytesSource, type ByteSource } from './source.ts'
 import { encodeSparse, openSparse, sparseSizeBound } from './sparse.ts'
 

@@ -1,10 +1,11 @@
 // Codec Float16: half of the bytes for a relative error of at most 2^-11 (values below 6.1e-5: an absolute one of 2^-25).
 // Rounding is to nearest even, so not random and unbiased only on average. Running state stays float32. The file is
 // the float32 values of running state, then one float16 for every value.
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
 import { ByteReader, ByteWriter } from './cursor.ts'
 import { EncodingError } from './errors.ts'
 import { exactValues, type Layout, restoreExact } from './layout.ts'
-import { blockReader, type UpdateReader } from './reader.ts'
+import { blockReader } from './reader.ts'
 import type { ByteSource } from './source.ts'
 
 const BLOCK_LENGTH = 16_384

@@ -3,6 +3,7 @@
 // with the magnitude that row and column let expect; of large matrices, a low-rank part is taken out before and sent apart.
 // Guarantees for every value of a trained tensor: unbiased; error at most half a step; root mean square error at most
 // 0.289 steps. A row or column that is exactly 0 stays exactly 0. The same values and seed give the same bytes.
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
 import { BLOCK_LENGTH, containerSizeBound, partsOf, writeContainer } from './container.ts'
 import { Container } from './container-reader.ts'
 import { ByteReader, ByteWriter } from './cursor.ts'
@@ -12,7 +13,7 @@ import { EXACT, exactValues, type Layout, type Matrix, restoreExact } from './la
 import { lowRankWorthwhile } from './low-rank-choice.ts'
 import { fillProduct, type LowRank } from './low-rank.ts'
 import { Magnitudes } from './magnitudes.ts'
-import { blockReader, type UpdateReader } from './reader.ts'
+import { blockReader } from './reader.ts'
 import type { ByteSource } from './source.ts'
 
 export interface Quantization {

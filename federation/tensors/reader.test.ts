@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readTransferConfiguration } from './configuration.ts'
-import { openFloat32Update } from './reader.ts'
-import { bytesSource } from './source.ts'
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
+import { openUpdate } from './codec.ts'
+import { updateLayout } from './layout.ts'
+import { bytesSource, openFile } from './source.ts'
 
 let directory: string
 let path: string
@@ -16,6 +18,11 @@ beforeAll(async () => {
 })
 afterAll(async () => rm(directory, { recursive: true, force: true }))
 
+async function openFloat32(file: string, length: number): Promise<UpdateReader> {
+  const layout = updateLayout([{ shape: [length], trainable: true }])
+  return openUpdate(await openFile(file), layout, { type: 'Float32' })
+}
+
 describe('a Float32 update on disk', () => {
   it.each([
     { name: 'as a whole', start: 0, count: 1000 },
@@ -23,7 +30,7 @@ describe('a Float32 update on disk', () => {
     { name: 'the last value', start: 999, count: 1 },
     { name: 'nothing at the end', start: 1000, count: 0 },
   ])('is read $name', async ({ start, count }) => {
-    const reader = await openFloat32Update(path, 1000)
+    const reader = await openFloat32(path, 1000)
     const into = new Float32Array(count)
     await reader.read(start, into)
     await reader.close()
@@ -34,7 +41,7 @@ describe('a Float32 update on disk', () => {
     { length: 999, said: 'has 4000 bytes; 999 float32 values take 3996' },
     { length: 1001, said: 'has 4000 bytes; 1001 float32 values take 4004' },
   ])('is refused when $length values are expected', async ({ length, said }) => {
-    await expect(openFloat32Update(path, length)).rejects.toThrow(said)
+    await expect(openFloat32(path, length)).rejects.toThrow(said)
   })
 
   it.each([
@@ -42,7 +49,7 @@ describe('a Float32 update on disk', () => {
     { start: 999, count: 2 },
     { start: 0.5, count: 1 },
   ])('does not have $count values from $start on', async ({ start, count }) => {
-    const reader = await openFloat32Update(path, 1000)
+    const reader = await openFloat32(path, 1000)
     await expect(reader.read(start, new Float32Array(count))).rejects.toThrow(RangeError)
     await reader.close()
   })
@@ -50,7 +57,7 @@ describe('a Float32 update on disk', () => {
   it('is refused when the file became shorter after opening', async () => {
     const shrinking = join(directory, 'shrinking')
     await writeFile(shrinking, new Uint8Array(8))
-    const reader = await openFloat32Update(shrinking, 2)
+    const reader = await openFloat32(shrinking, 2)
     await writeFile(shrinking, new Uint8Array(7))
     await expect(reader.read(0, new Float32Array(2))).rejects.toThrow('end at 7; 8 are needed')
     await reader.close()

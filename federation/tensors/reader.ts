@@ -1,38 +1,17 @@
 // How the merging engine sees an update, whatever its encoding: a vector of float32 values that is read slice by slice,
 // in any order. A reader checks before it hands out a value what can be checked: sizes at opening, numbers at reading.
+// Damaged bytes reject with EncodingError.
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
 import { EncodingError } from './errors.ts'
-import { openFile, type ByteSource } from './source.ts'
-
-export interface UpdateReader {
-  /** Float32 values of the update: the difference of all parameters, then the sections that the strategy adds. */
-  readonly length: number
-  /**
-   * Fills `into` with the values [start, start + into.length). One read at a time.
-   * Rejects with EncodingError when the bytes are damaged.
-   */
-  read(start: number, into: Float32Array): Promise<void>
-  /** Frees what the reader holds; it is not usable afterwards. */
-  close(): Promise<void>
-}
+import type { ByteSource } from './source.ts'
 
 const BYTES_PER_VALUE = Float32Array.BYTES_PER_ELEMENT
 
 /**
- * Opens an update of codec Float32: little-endian values and nothing else in the file.
+ * Reads an update of codec Float32: little-endian values and nothing else; closing the reader closes the bytes.
  * Values that are not finite are handed out as they are; they are refused when the update arrives.
- * @param length values that the update must have; any other size of the file is refused
+ * @param length values that the update must have; any other size is refused
  */
-export async function openFloat32Update(path: string, length: number): Promise<UpdateReader> {
-  const source = await openFile(path)
-  try {
-    return float32Reader(source, length)
-  } catch (error) {
-    await source.close()
-    throw error
-  }
-}
-
-/** The same on bytes that are open already; closing the reader closes them. */
 export function float32Reader(source: ByteSource, length: number): UpdateReader {
   const want = length * BYTES_PER_VALUE
   if (source.size !== want) {

@@ -2,12 +2,13 @@
 // (Aji, Heafield 2017); SparseTernary sends their signs and one mean magnitude (Sattler, Wiedemann, Müller, Samek 2019).
 // Both are biased and need error feedback. Positions are Rice-coded gaps within blocks of 16,384 values; a block is
 // decoded on its own. Running state is exact. The same values give the same bytes.
+import type { UpdateReader } from '#federation/aggregation/reader.ts'
 import { BitReader, BitWriter } from './bits.ts'
 import { ByteReader, ByteWriter } from './cursor.ts'
 import { EncodingError } from './errors.ts'
 import { EXACT, exactValues, type Layout, restoreExact } from './layout.ts'
 import { largest } from './largest.ts'
-import { blockReader, type UpdateReader } from './reader.ts'
+import { blockReader } from './reader.ts'
 import type { ByteSource } from './source.ts'
 
 export interface Sparsity {
