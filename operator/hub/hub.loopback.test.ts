@@ -1,19 +1,13 @@
-// Campaigns over real TLS: plan, train, merge, evaluate, publish, follow; and what happens when somebody does not.
-import { generateKeyPairSync } from 'node:crypto'
+// Campaigns over real TLS: plan, train, merge, evaluate, publish; and what happens when somebody does not, or when the hub
+// restarts between two steps.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { encodeUpdate } from '#federation/tensors/codec.ts'
 import { updateLayout } from '#federation/tensors/layout.ts'
 import { verifyManifest } from '#federation/artefact/manifest.ts'
-import {
-  Change_Kind,
-  ModelState_Phase,
-  RoundState_Phase,
-  type Change,
-  type DesiredModels,
-} from '#federation/wire/generated/tributary.ts'
-import { bearer, call, floats, http, patch, TestParticipant } from './testing/clients.ts'
+import { Change_Kind, RoundState_Phase, type Change } from '#federation/wire/generated/tributary.ts'
+import { bearer, call, floats, patch } from './testing/clients.ts'
 import { agentToken, operatorToken, podToken, tinyModel } from './testing/fakes.ts'
-import { CAMPAIGN, campaignPlan, MODEL, modelPlan, Story, until } from './testing/story.ts'
+import { CAMPAIGN, campaignPlan, MODEL, Story, until } from './testing/story.ts'
 
 let story: Story
 beforeEach(async () => {
@@ -34,24 +28,6 @@ async function sendBoth(): Promise<void> {
   await Promise.all([story.evaluate(a, 10, { loss: 1 }), story.evaluate(b, 30, { loss: 2 })])
 }
 
-function followAs(
-  node: string,
-  of = story,
-  loaded?: readonly string[],
-): {
-  desired: DesiredModels[]
-  stream: ReturnType<Story['clients']['distribution']['follow']>
-} {
-  const stream = of.clients.distribution.follow(bearer(agentToken(node)))
-  const desired: DesiredModels[] = []
-  stream.on('data', (message: DesiredModels) => desired.push(message))
-  stream.on('error', () => undefined)
-  const facts = { version: 1, digest: '', failureReason: '', failureMessage: '', failedVersion: 0 }
-  const models = loaded?.map((name) => ({ namespace: 'city', name, ...facts }))
-  if (models) stream.write({ softwareVersion: 'test', models })
-  return { desired, stream }
-}
-
 describe('a campaign', () => {
   it('goes from plan to published version', async () => {
     await story.modelReady()
@@ -69,7 +45,7 @@ describe('a campaign', () => {
     expect(history).toHaveLength(1)
     expect((await story.blob(current?.parametersDigest ?? '')).body).toEqual(floats(3, 3, 3, 3))
 
-    const { desired, stream } = followAs('a')
+    const { desired, stream } = story.follow('a')
     await until(() => desired.at(-1)?.models[0]?.version === 1)
     expect(await story.publish(1)).toMatchObject({
       version: 2,
@@ -357,26 +333,6 @@ describe('a restart', () => {
   })
 })
 
-describe('another signing key', () => {
-  it('signs what was published before the hub serves again', async () => {
-    const changes = { signingKey: generateKeyPairSync('ed25519').privateKey }
-    const rotated = await Story.begin(changes)
-    try {
-      await rotated.modelReady()
-      const keys = generateKeyPairSync('ed25519')
-      changes.signingKey = keys.privateKey
-      await rotated.restart()
-      const { desired } = followAs('a', rotated)
-      await until(() => desired.length > 0)
-      const digest = desired[0]?.models[0]?.manifest?.digest ?? ''
-      const envelope = await rotated.blob(digest, agentToken('a'))
-      expect(verifyManifest(envelope.body, [keys.publicKey])).toMatchObject({ name: 'traffic', version: 1 })
-    } finally {
-      await rotated.end()
-    }
-  })
-})
-
 describe('a node called like a temporary file', () => {
   it('loses nothing at a restart', async () => {
     await story.modelReady()
@@ -396,197 +352,5 @@ describe('a node called like a temporary file', () => {
     expect((await patch(story.endpoint, update, { token: podToken('edge.tmp') })).status).toBe(201)
     await story.restart()
     expect((await story.campaign()).current).toMatchObject({ received: 1 })
-  })
-})
-
-describe('a model', () => {
-  it('that cannot be trained is refused by name, for good', async () => {
-    story.test.files.set('configmap://bad/model.onnx', Buffer.from('BAD'))
-    await story.applyModel(modelPlan({ storageUri: 'configmap://bad/model.onnx' }))
-    await until(async () => (await story.model()).phase === ModelState_Phase.REFUSED)
-    expect(await story.model()).toMatchObject({ message: 'operator Scan has no gradient' })
-  })
-
-  it('with another digest than the manifest says is refused, naming both', async () => {
-    const digest = `sha256:${'0'.repeat(64)}`
-    await story.applyModel(modelPlan({ digest }))
-    await until(async () => (await story.model()).phase === ModelState_Phase.REFUSED)
-    expect((await story.model()).message).toMatch(/has digest sha256:.* expected sha256:0000/)
-  })
-
-  it('whose source is missing is unreachable, and ready once the source is there', async () => {
-    await story.applyModel(modelPlan({ storageUri: 'configmap://later/model.onnx' }))
-    await until(async () => (await story.model()).phase === ModelState_Phase.UNREACHABLE)
-    story.test.files.set('configmap://later/model.onnx', tinyModel(Float32Array.of(1)))
-    await until(async () => (await story.model()).phase === ModelState_Phase.READY)
-    expect(await story.model()).toMatchObject({ parameterCount: 1, versions: [{ version: 1 }] })
-  })
-
-  it('is gone with all its bytes when it is deleted', async () => {
-    await story.modelReady()
-    const [version] = (await story.model()).versions
-    const { stream, desired } = followAs('a')
-    await until(() => desired.at(-1)?.models.length === 1)
-    const remove = story.clients.control.deleteModel.bind(story.clients.control)
-    await call(remove, { uid: MODEL }, operatorToken)
-    expect((await story.model()).phase).toBe(ModelState_Phase.UNKNOWN)
-    expect((await story.blob(version?.digest ?? '')).status).toBe(404)
-    await until(() => desired.at(-1)?.models.length === 0)
-    stream.cancel()
-  })
-
-  it('is for the nodes that should serve it only', async () => {
-    await story.modelReady()
-    const { stream, desired } = followAs('elsewhere')
-    await until(() => desired.length > 0)
-    expect(desired).toEqual([{ models: [] }])
-    await story.applyModel(modelPlan({ servingNodes: ['elsewhere'] }))
-    await until(() => desired.at(-1)?.models[0]?.version === 1)
-    stream.cancel()
-  })
-
-  it('counts agents by what they have loaded', async () => {
-    await story.modelReady()
-    const { stream } = followAs('a')
-    const loaded = { failureReason: '', failureMessage: '', failedVersion: 0 }
-    const served = {
-      namespace: 'city',
-      name: 'traffic',
-      version: 1,
-      digest: `sha256:${'0'.repeat(64)}`,
-      ...loaded,
-    }
-    stream.write({ softwareVersion: 'test', models: [served] })
-    await until(async () => (await story.model()).agents.length > 0)
-    expect((await story.model()).agents).toMatchObject([{ node: 'a', version: 1, connected: true }])
-    stream.cancel()
-    await until(async () => (await story.model()).agents[0]?.connected === false)
-  })
-})
-
-describe('a hub on an empty volume', () => {
-  it('has agents keep what they serve until the operator had time to apply its models', async () => {
-    const fresh = await Story.begin({ fleetHoldMs: 2_000 })
-    try {
-      const before = followAs('a', fresh, ['traffic', 'noise'])
-      const blank = followAs('b', fresh, [])
-      await until(() => blank.desired.length === 1)
-      await fresh.modelReady()
-      await until(() => blank.desired.at(-1)?.models.length === 1)
-      expect(before.desired).toEqual([])
-      await until(() => before.desired.length > 0)
-      expect(before.desired[0]?.models.map(({ name }) => name)).toEqual(['traffic'])
-      await fresh.restart()
-      const after = followAs('a', fresh, ['noise'])
-      await until(() => after.desired.at(-1)?.models.length === 1)
-    } finally {
-      await fresh.end()
-    }
-  })
-})
-
-describe('an agent whose report cannot be true', () => {
-  it('is told which field is wrong, and nothing of it is kept', async () => {
-    await story.modelReady()
-    const { stream } = followAs('a')
-    const ended = new Promise<unknown>((resolve) => stream.once('error', resolve))
-    const loaded = { failureReason: '', failureMessage: '', failedVersion: 0 }
-    const served = { namespace: 'city', name: 'traffic', version: 1, ...loaded }
-    stream.write({ softwareVersion: 'test', models: [{ ...served, digest: 'x'.repeat(3_000_000) }] })
-    const details = expect.stringContaining('models.0.digest') as string
-    expect(await ended).toMatchObject({ code: 3, details })
-    expect((await story.model()).agents).toEqual([])
-  })
-})
-
-describe('health', () => {
-  it('is served on a plain port, with metrics', async () => {
-    await story.modelReady()
-    await story.applyCampaign()
-    await until(async () => (await story.campaign()).current !== undefined)
-    const base = `http://127.0.0.1:${story.test.hub.healthPort}`
-    expect((await fetch(`${base}/healthz`)).status).toBe(200)
-    expect((await fetch(`${base}/readyz`)).status).toBe(200)
-    const metrics = await (await fetch(`${base}/metrics`)).text()
-    expect(metrics).toContain('tributary_hub_rounds{phase="Collecting"} 1')
-    expect((await fetch(`${base}/etc/passwd`)).status).toBe(404)
-  })
-})
-
-describe('who may call', () => {
-  it.each([
-    { name: 'no token', headers: {}, status: 401 },
-    { name: 'a token that is not one', headers: { authorization: 'Bearer !!' }, status: 401 },
-  ])('$name: $status', async ({ headers, status }) => {
-    const path = `/v1alpha1/blobs/sha256/${'0'.repeat(64)}`
-    expect((await http(story.endpoint, { path, headers })).status).toBe(status)
-  })
-
-  it('only the operator may plan', async () => {
-    await expect(story.applyModel(modelPlan(), podToken('a'))).rejects.toMatchObject({ code: 7 })
-    await expect(story.applyCampaign({}, agentToken('a'))).rejects.toMatchObject({ code: 7 })
-  })
-
-  it('only agents may follow what a node should serve', async () => {
-    for (const token of [podToken('a'), operatorToken]) {
-      const stream = story.clients.distribution.follow(bearer(token))
-      stream.resume()
-      const error = await new Promise<unknown>((resolve) => stream.once('error', resolve))
-      expect(error).toMatchObject({ code: 7 })
-    }
-  })
-
-  it('only the planned pod of a node in the namespace may take part', async () => {
-    await story.modelReady()
-    await story.applyCampaign()
-    const strangers = [
-      podToken('c'),
-      podToken('a', 'pod-b'),
-      podToken('a', 'pod-a', 'elsewhere'),
-      operatorToken,
-    ]
-    for (const token of strangers) {
-      const stream = new TestParticipant(story.clients.participation, token, CAMPAIGN)
-      expect(await stream.ended).toMatchObject({ code: 7 })
-    }
-  })
-
-  it('a pod that is no longer planned is shown out', async () => {
-    await story.modelReady()
-    await story.applyCampaign()
-    const b = story.participant('b')
-    await b.told('train')
-    await story.applyCampaign({ participants: [{ node: 'a', pod: 'pod-a' }] })
-    expect(await b.ended).toMatchObject({ code: 7 })
-  })
-
-  it('a training pod reads what its campaign names and nothing else', async () => {
-    await story.modelReady()
-    await story.applyCampaign()
-    const { parameters } = await story.participant('a').told('train')
-    const version = (await story.model()).versions[0]
-    expect((await story.blob(parameters?.digest ?? '', podToken('a'))).status).toBe(200)
-    expect((await story.blob(parameters?.digest ?? '', podToken('c'))).status).toBe(404)
-    expect((await story.blob(version?.digest ?? '', agentToken('z'))).status).toBe(200)
-    expect((await story.blob(parameters?.digest ?? '', agentToken('z'))).status).toBe(404)
-  })
-
-  it('a plan that makes no sense is refused, naming the field', async () => {
-    await expect(story.applyCampaign({ uid: '../../etc' })).rejects.toMatchObject({
-      code: 3,
-      details: expect.stringContaining('uid') as string,
-    })
-    const round = {
-      round: 3,
-      attempt: 1,
-      participants: ['a'],
-      minimumUpdates: 1,
-      deadlineSeconds: 60,
-      rounds: 3,
-      population: 2,
-    }
-    await expect(story.applyCampaign({ round })).rejects.toMatchObject({
-      details: expect.stringContaining('the next round is 1') as string,
-    })
   })
 })

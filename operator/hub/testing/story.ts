@@ -5,6 +5,7 @@ import {
   type CampaignPlan,
   type CampaignReference,
   type CampaignState,
+  type DesiredModels,
   type ModelPlan,
   type ModelReference,
   type ModelState,
@@ -14,6 +15,7 @@ import {
 import { blobPath } from '#federation/wire/names.ts'
 import type { HubOptions } from '../options.ts'
 import {
+  bearer,
   call,
   clientsOf,
   http,
@@ -22,7 +24,7 @@ import {
   type Endpoint,
   type TestUpdate,
 } from './clients.ts'
-import { operatorToken, podToken } from './fakes.ts'
+import { agentToken, operatorToken, podToken } from './fakes.ts'
 import { MODEL_URI, startTestHub, type TestHub } from './harness.ts'
 
 export const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
@@ -72,6 +74,11 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
 }
 
 type Clients = ReturnType<typeof clientsOf>
+
+interface Following {
+  readonly desired: DesiredModels[]
+  readonly stream: ReturnType<Clients['distribution']['follow']>
+}
 
 export class Story {
   readonly test: TestHub
@@ -160,6 +167,18 @@ export class Story {
     const { round, parameters } = await pod.told('evaluate')
     const value = { round, parametersDigest: parameters?.digest ?? '', samples, metrics }
     pod.send({ kind: { $case: 'evaluation', value } })
+  }
+
+  /** What a node's agent is told to serve; with `loaded` it first reports these models of the namespace. */
+  follow(node: string, loaded?: readonly string[]): Following {
+    const stream = this.#clients.distribution.follow(bearer(agentToken(node)))
+    const desired: DesiredModels[] = []
+    stream.on('data', (message: DesiredModels) => desired.push(message))
+    stream.on('error', () => undefined)
+    const facts = { version: 1, digest: '', failureReason: '', failureMessage: '', failedVersion: 0 }
+    const models = loaded?.map((name) => ({ namespace: 'city', name, ...facts }))
+    if (models) stream.write({ softwareVersion: 'test', models })
+    return { desired, stream }
   }
 
   async blob(digest: string, token = operatorToken): Promise<Answer> {
