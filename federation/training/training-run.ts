@@ -66,6 +66,7 @@ export class TrainingRun {
     const outputs = await this.session.run(source.feeds, target.fetches)
     this.buffers.reverse()
     const losses = outputs[this.manifest.training.loss]?.data
+    freeCopies(outputs, target.fetches)
     return rows.map((samples, index) => {
       this.steps += 1
       const loss = Number(losses?.[index])
@@ -147,6 +148,22 @@ export class TrainingRun {
       feeds[name] = tensor(data, [stepsPerCall, ...shape])
     return feeds
   }
+}
+
+/**
+ * The binding writes outputs where they are wanted and, beside that, makes a copy of each. Left to the garbage collector
+ * these copies pile up, and the next ones meet memory that is not mapped yet, which costs more than copying.
+ */
+function freeCopies(outputs: InferenceSession.OnnxValueMapType, fetches: Buffer['fetches']): void {
+  for (const [name, wanted] of Object.entries(fetches)) {
+    const copy = outputs[name]?.data
+    if (!wanted || !(copy instanceof Float32Array) || copy.buffer === bufferOf(wanted)) continue
+    if (copy.buffer instanceof ArrayBuffer) copy.buffer.transfer(0)
+  }
+}
+
+function bufferOf({ data }: Tensor): unknown {
+  return data instanceof Float32Array ? data.buffer : undefined
 }
 
 /** What differs from step to step: a part for each step of a call. */
