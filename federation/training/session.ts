@@ -54,6 +54,8 @@ export class LocalTrainer {
       intraOpNumThreads: options.intraOpNumThreads ?? 1,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      // Would hold all values of a run in one block, beside the arena of the first run: twice the memory, no time gained.
+      enableMemPattern: false,
       logSeverityLevel: 3,
     }
     const training = await ort.InferenceSession.create(artifacts.trainingStep, sessionOptions)
