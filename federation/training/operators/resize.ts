@@ -46,7 +46,9 @@ const resize: Operator = {
         intsOf(node, 'axes')?.map((axis) => positiveAxis(axis, x.length)) ?? x.map((_, axis) => axis)
       for (const [index, axis] of axes.entries()) scales[axis] = Number(target.data[index])
     }
-    const resized = x.map((_, axis) => axis).filter((axis) => scales[axis] !== 1)
+    // Where no size changes the runtime hands the input on, whatever the scales say.
+    const isCopied = x.every((size, axis) => size === at(y, axis))
+    const resized = x.map((_, axis) => axis).filter((axis) => !isCopied && scales[axis] !== 1)
     return (dy) => [
       () => {
         const shapeNow = [...y]

@@ -3,7 +3,8 @@
     pip install torch==2.15.0 && python make_convolutions.py
 
 PyTorch computes in float64; padding, auto_pad and interpolation follow the text of the ONNX standard. Nothing here
-knows ONNX Runtime or the compiler. See golden.py for what a case holds.
+knows the compiler, and of ONNX Runtime only that it copies where a Resize changes no size. See golden.py for what a case
+holds.
 """
 import itertools
 import math
@@ -304,9 +305,16 @@ def normalizations():
     local_response("of more channels than there are", random(2, 3, 2, 2), 9, 1.0, 0.75, 1.0)
 
 
+def copies():
+    for coordinates in ["half_pixel", "align_corners"]:
+        cases.add(f"that changes no size, linear {coordinates}", "Resize", [random(1, 2, 3, 2)], lambda v: v + 0,
+                  {"mode": "linear", "coordinate_transformation_mode": coordinates}, {"1": None, "2": [1.0, 1.0, 1.25, 1.25]})
+
+
 convolutions()
 transposed_convolutions()
 pools()
 resizes()
 normalizations()
+copies()
 cases.write("convolutions.jsonl")
