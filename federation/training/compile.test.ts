@@ -350,6 +350,29 @@ describe('a model that cannot be trained is refused', () => {
     expect(() => assertTrainable(readModel(modelBytes(parts)))).toThrow(want)
   })
 
+  it.each(['MaxPool', 'AveragePool'])(
+    'with a %s whose last window would begin behind the input',
+    async (op) => {
+      const attributes = {
+        kernel_shape: ints([2]),
+        strides: ints([3]),
+        pads: ints([1, 0]),
+        ceil_mode: int(1),
+      }
+      const parts: ModelParts = {
+        inputs: [x('batch', 1, 5)],
+        nodes: [node('Mul', ['x', 'w'], 'h'), node(op, ['h'], 'y', attributes)],
+        initializers: { w: weight(1, 1, 5) },
+      }
+      await expect(compiled(parts)).rejects.toThrow(
+        `${op} "y" (output "y"): with ceil_mode its last window along spatial dimension 0 would begin behind the input`,
+      )
+      const covered = { ...attributes, strides: ints([2]) }
+      const nodes = [node('Mul', ['x', 'w'], 'h'), node(op, ['h'], 'y', covered)]
+      await expect(compiled({ ...parts, nodes })).resolves.toBeDefined()
+    },
+  )
+
   it('with a parameter that only decides positions', async () => {
     const parts: ModelParts = {
       nodes: [

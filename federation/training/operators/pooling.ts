@@ -3,7 +3,8 @@
  * gets the gradient, as the runtime reports it: spreading it over ties would count it more than once.
  */
 import type { Shape } from '../builder.ts'
-import { type Attributes, floatTensor, int, intOf, ints, intsOf, type Node } from '../graph.ts'
+import { ModelError } from '../errors.ts'
+import { type Attributes, describeNode, floatTensor, int, intOf, ints, intsOf, type Node } from '../graph.ts'
 import { elementCount } from '../manifest.ts'
 import { emitSideBySide, liesSideBySide } from './max-pool-spatial-first.ts'
 import { emitAsIs, type Emitter, input, type Operator, output } from './operator.ts'
@@ -13,6 +14,7 @@ const maxPool: Operator = {
   refuse: (node) => refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0),
   emit: (given, emitter) => {
     const { builder } = emitter
+    assertSize(given, emitter)
     // The order of Indices, which only this backward pass uses.
     const node = { ...given, attributes: { ...given.attributes, storage_order: int(0) } }
     if (emitter.mode === 'evaluation') {
@@ -42,6 +44,27 @@ function scatterAttributes(node: Node, emitter: Emitter): Attributes {
   return apart ? { axis: int(0) } : { axis: int(0), reduction: { kind: 'string', value: 'add' } }
 }
 
+/**
+ * With ceil_mode a window that would begin behind the input and the padding before it is left out. The runtime does so
+ * when it runs, but not in its shape inference: a graph with such a node fails wherever memory is reused by the inferred
+ * shapes, and a training step reuses memory.
+ */
+function assertSize(node: Node, emitter: Emitter): void {
+  if (intOf(node, 'ceil_mode', 0) === 0 || emitter.mode === 'evaluation') return
+  const x = emitter.shape(input(node, 0))
+  const { kernel, strides, dilations, before, after } = poolWindow(node, emitter)
+  const axis = strides.findIndex((stride, index) => {
+    const behind = at(x, index + 2) + at(before, index)
+    const reach = (at(kernel, index) - 1) * at(dilations, index) + 1
+    return Math.ceil((behind + at(after, index) - reach) / stride) * stride >= behind
+  })
+  if (axis < 0) return
+  throw new ModelError(
+    `${describeNode(node)}: with ceil_mode its last window along spatial dimension ${axis} would begin behind the input, ` +
+      'where ONNX Runtime and its shape inference count differently; export the model with ceil_mode 0',
+  )
+}
+
 function poolWindow(node: Node, { shape }: Emitter): Window {
   return windowOf(node, intsOf(node, 'kernel_shape') ?? [], {
     x: shape(input(node, 0)),
@@ -52,6 +75,7 @@ function poolWindow(node: Node, { shape }: Emitter): Window {
 const averagePool: Operator = {
   refuse: (node) => refuseSpatial(intsOf(node, 'kernel_shape')?.length ?? 0),
   emit: (node, emitter) => {
+    assertSize(node, emitter)
     emitAsIs(node, emitter)
     const { builder } = emitter
     const [x, y] = [emitter.shape(input(node, 0)), emitter.shape(output(node))]

@@ -66,6 +66,13 @@ const transposed = fc
     return { op: 'ConvTranspose', attributes, inputs: values, learning: values.map((_, index) => index) }
   })
 
+/** A last window that ceil_mode adds would begin behind the input, which is refused. */
+function endsBehind(each: Axis): boolean {
+  const { kernel, dilation, stride, before, after } = each
+  const covered = sizeOf(each) + before + after - dilation * (kernel - 1) - 1
+  return Math.ceil(covered / stride) * stride >= sizeOf(each) + before
+}
+
 const pools = fc
   .tuple(fc.constantFrom('MaxPool', 'AveragePool'), axes, fc.nat(1), fc.nat(1), seeds)
   .map(([op, drawn, ceil, include, seed]): NodeCase => {
@@ -76,7 +83,7 @@ const pools = fc
     }))
     const attributes = {
       ...windowOf(spatial),
-      ceil_mode: int(ceil),
+      ceil_mode: int(spatial.some(endsBehind) ? 0 : ceil),
       ...(op === 'AveragePool' && { count_include_pad: int(include) }),
     }
     return { op, attributes, inputs: tensors([[2, 2, ...spatial.map(sizeOf)]], seed), learning: [0] }
