@@ -98,15 +98,15 @@ async function gradientsOf(cases: readonly NodeCase[]): Promise<(index: number) 
 /** By operator, and Gelu's form. */
 const known = new Map<string, Precision>()
 
-const RECURRENT: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN'])
+/** The first three load in float64, and then do not run; GroupNormalization takes its statistics in float32 all the same. */
+const IN_FLOAT32: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN', 'GroupNormalization'])
 
 async function precisionOf(given: NodeCase): Promise<Precision> {
   const form = given.attributes?.['approximate']
   const kind = form?.kind === 'string' ? `${given.op} ${form.value}` : given.op
   const found = known.get(kind)
   if (found) return found
-  // These load in float64, and then do not run.
-  let precision: Precision = RECURRENT.has(given.op) ? 'float32' : 'float64'
+  let precision: Precision = IN_FLOAT32.has(given.op) ? 'float32' : 'float64'
   try {
     const session = await sessionOf([[given, 0]], 'float64')
     await session.release()

@@ -4,6 +4,7 @@
 import type { Family } from '../node-case.ts'
 import { elementwise } from './elementwise.ts'
 import { gathers } from './gathers.ts'
+import { imageNormalizations } from './image-normalizations.ts'
 import { movers } from './movers.ts'
 import { products } from './products.ts'
 import { recurrent } from './recurrent.ts'
@@ -16,6 +17,7 @@ export const FAMILIES: readonly Family[] = [
   ...products,
   ...movers,
   ...gathers,
+  ...imageNormalizations,
   ...windows,
   ...recurrent,
 ]
