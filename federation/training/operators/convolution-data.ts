@@ -21,9 +21,10 @@ export function gradientOfWindowed(convolution: Convolution, values: { w: string
   const { emitter, window, group, x, w, y } = convolution
   const pads = flippedPads(window)
   const oneDimensional = window.kernel.length === 1
-  const depthwise = group > 1 && at(w, 1) === 1
-  if (pads && (oneDimensional || depthwise) && window.strides.every((stride) => stride === 1)) {
-    // There ONNX Runtime's ConvTranspose is slow; at stride 1 a convolution does the same.
+  const perChannel = group > 1 && at(w, 1) === 1
+  const suitable = oneDimensional || group === 1 || perChannel
+  if (pads && suitable && window.strides.every((stride) => stride === 1)) {
+    // At stride 1 a convolution does the same as ONNX Runtime's ConvTranspose, and sooner.
     return emitter.builder.add('Conv', [values.dy, flippedKernel(convolution, values.w)], {
       group: int(group),
       dilations: ints(window.dilations),
@@ -42,12 +43,12 @@ function flippedPads({ kernel, dilations, before, after }: Window): number[] | u
 }
 
 /** The weight with its kernel reversed, and with outputs and inputs exchanged within each group. */
-function flippedKernel({ emitter: { builder }, window, group, w }: Convolution, weight: string): string {
+function flippedKernel(convolution: Convolution, weight: string): string {
+  const { emitter, window, group, w } = convolution
+  const { builder } = emitter
   const { kernel } = window
   const axes = kernel.map((_, axis) => axis + 2)
-  const every = (value: number): string => builder.int64(axes.map(() => value))
-  const starts = [every(-1), every(-Number.MAX_SAFE_INTEGER)]
-  const reversed = builder.add('Slice', [weight, ...starts, builder.int64(axes), every(-1)])
+  const reversed = reversedKernel(convolution, weight)
   const [outputs = 1, inputs = 1] = w
   if (group === 1) return builder.add('Transpose', [reversed], { perm: ints([1, 0, ...axes]) })
   if (outputs === group && inputs === 1) return reversed
@@ -56,4 +57,12 @@ function flippedKernel({ emitter: { builder }, window, group, w }: Convolution, 
     perm: ints([0, 2, 1, ...axes.map((axis) => axis + 1)]),
   })
   return builder.reshape(exchanged, [group * inputs, outputs / group, ...kernel])
+}
+
+function reversedKernel({ emitter: { builder }, window: { kernel } }: Convolution, weight: string): string {
+  if (kernel.every((size) => size === 1)) return weight
+  const axes = kernel.map((_, axis) => axis + 2)
+  const every = (value: number): string => builder.int64(axes.map(() => value))
+  const backwards = [every(-1), every(-Number.MAX_SAFE_INTEGER), builder.int64(axes), every(-1)]
+  return builder.add('Slice', [weight, ...backwards])
 }
