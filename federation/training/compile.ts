@@ -15,7 +15,7 @@ import { emitForward } from './emit.ts'
 import { gradientOf } from './gradient.ts'
 import type { Graph, ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
-import { inferShapes, type Inferred } from './infer.ts'
+import { imagesIn, inferShapes, type Inferred } from './infer.ts'
 import { metricsFor, type SampleMetric } from './losses.ts'
 import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
@@ -137,7 +137,8 @@ async function compileStep(
   const { corrections, learningRate } = update
   const graph = optimized(prune(builder, outputs))
   const shapes = settings.privacy ? undefined : await inferShapes(graph)
-  const published = publish({ graph, shapes }, settings, {
+  const described = shapes ? { ...graph, values: imagesIn(graph, shapes) } : graph
+  const published = publish({ graph: described, shapes }, settings, {
     samples: [input.name, label.name],
     perStep: [
       sampleWeight,

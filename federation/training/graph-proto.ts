@@ -19,7 +19,7 @@ import {
   ValueInfoProtoSchema,
 } from 'onnx-buf'
 
-import type { Attribute, Graph, Node, ValueInfo } from './graph.ts'
+import type { Attribute, Attributes, Graph, Node, ValueInfo } from './graph.ts'
 import { dataTypeOf, writeTensor } from './tensor-proto.ts'
 
 const utf8 = new TextEncoder()
@@ -29,6 +29,7 @@ export function writeGraph(graph: Graph, name: string): GraphProto {
     name,
     input: graph.inputs.map(writeValueInfo),
     output: graph.outputs.map(writeOutput),
+    valueInfo: (graph.values ?? []).map(writeValueInfo),
     initializer: [...graph.initializers].map(([key, value]) => writeTensor(key, value)),
     node: withoutRepeatedNames(graph.nodes).map(writeNode),
   })
@@ -50,8 +51,12 @@ function writeNode({ op, name, inputs, outputs, attributes }: Node): NodeProto {
     name,
     input: [...inputs],
     output: [...outputs],
-    attribute: Object.entries(attributes).map(([key, attribute]) => writeAttribute(key, attribute)),
+    attribute: writeAttributes(attributes),
   })
+}
+
+export function writeAttributes(attributes: Attributes): AttributeProto[] {
+  return Object.entries(attributes).map(([key, attribute]) => writeAttribute(key, attribute))
 }
 
 function writeAttribute(name: string, attribute: Attribute): AttributeProto {

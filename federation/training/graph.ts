@@ -50,6 +50,8 @@ export interface Graph {
   outputs: readonly (ValueInfo | { name: string })[]
   initializers: ReadonlyMap<string, TensorValue>
   nodes: readonly Node[]
+  /** Type and shape of values between, for whoever rewrites the file; not necessarily of all. */
+  values?: readonly ValueInfo[]
 }
 
 export const int = (value: number): Attribute => ({ kind: 'int', value })
@@ -133,6 +135,7 @@ export function renamed(graph: Graph, names: ReadonlyMap<string, string>): Graph
   return {
     inputs: graph.inputs.map((info) => ({ ...info, name: other(info.name) })),
     outputs: graph.outputs.map((info) => ({ ...info, name: other(info.name) })),
+    ...(graph.values && { values: graph.values.map((info) => ({ ...info, name: other(info.name) })) }),
     initializers: new Map([...graph.initializers].map(([name, value]) => [other(name), value])),
     nodes: graph.nodes.map((node) => ({
       ...node,

@@ -32,6 +32,16 @@ export async function inferShapes(graph: Graph): Promise<Map<string, Inferred>> 
   }
 }
 
+/** The values between that have the rank of images, for a graph with convolutions. */
+export function imagesIn({ nodes }: Graph, shapes: ReadonlyMap<string, Inferred>): ValueInfo[] {
+  if (!nodes.some(({ op }) => op === 'Conv')) return []
+  const names = nodes.flatMap(({ outputs }) => outputs)
+  return names.flatMap((name) => {
+    const { type, shape } = shapes.get(name) ?? { type: '', shape: [] }
+    return type === 'float32' && shape.length === 4 ? [{ name, type, shape }] : []
+  })
+}
+
 function sizes(name: string, shape: ValueInfo['shape']): number[] {
   return shape.map((size) => {
     if (typeof size === 'number' && size >= 0) return size

@@ -8,6 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import * as ort from 'onnxruntime-node'
 
+import { fittedToMachine } from './blocked/index.ts'
 import { batchTensors, parameterTensors, type Tensors } from './feeds.ts'
 import type { Metric, TrainingManifest } from './manifest.ts'
 import { Random } from './random.ts'
@@ -58,8 +59,14 @@ export class LocalTrainer {
       enableMemPattern: false,
       logSeverityLevel: 3,
     }
-    const training = await ort.InferenceSession.create(artifacts.trainingStep, sessionOptions)
-    const evaluation = await ort.InferenceSession.create(artifacts.evaluation, sessionOptions)
+    const training = await ort.InferenceSession.create(
+      await fittedToMachine(artifacts.trainingStep),
+      sessionOptions,
+    )
+    const evaluation = await ort.InferenceSession.create(
+      await fittedToMachine(artifacts.evaluation),
+      sessionOptions,
+    )
     return new LocalTrainer(artifacts.manifest, training, evaluation)
   }
 

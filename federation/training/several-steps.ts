@@ -65,6 +65,7 @@ function unrolled(context: Context): Omit<Graph, 'inputs'> {
     outputs: publishedOutputs(step, roles, 1),
     initializers: new Map([...step.initializers, ...builder.initializers]),
     nodes: [...builder.nodes, ...body.nodes, loss],
+    ...(body.values && { values: body.values }),
   }
 }
 
@@ -99,6 +100,7 @@ function looped(context: Context, steps: string): Omit<Graph, 'inputs'> {
           ],
           initializers: new Map([...step.initializers, ...builder.initializers]),
           nodes: [...builder.nodes, node('Identity', [goesOn], goesOnStill), ...body.nodes],
+          ...(body.values && { values: body.values }),
         },
       },
     },

@@ -9,7 +9,7 @@ import { writeGraph } from './graph-proto.ts'
 
 /** The opset of compiled graphs, and the IR version that came with it. */
 export const COMPILED_OPSET = 21
-const IR_VERSION = 10n
+export const IR_VERSION = 10n
 
 export function writeModel(graph: Graph, name: string, opset: number): Uint8Array {
   const model = create(ModelProtoSchema, {
