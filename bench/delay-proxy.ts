@@ -1,21 +1,14 @@
 // A link with a long way: a TCP proxy on loopback that hands every byte on after a fixed time, in both directions, in
-// order and without a limit of its own on how many bytes are under way.
+// order and without a limit of its own on how many bytes are under way. As a process of its own it takes no turns with
+// those that it connects: `delay-proxy.ts <target port> <round trip in ms>` says its port as a line of JSON.
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
-export interface DelayProxy {
-  readonly port: number
-  close(): Promise<void>
-}
-
-/** @param roundTripMs half of it is spent in each direction; opening a connection costs one round trip, too */
-export async function startDelayProxy(targetPort: number, roundTripMs: number): Promise<DelayProxy> {
-  const sockets = new Set<Socket>()
+/** Half of the round trip is spent in each direction; opening a connection costs one round trip, too. */
+async function startDelayProxy(targetPort: number, roundTripMs: number): Promise<number> {
   const keep = (socket: Socket): void => {
-    sockets.add(socket)
     socket.setNoDelay(true)
     socket.on('error', () => socket.destroy())
-    socket.on('close', () => sockets.delete(socket))
   }
   const server = createServer({ pauseOnConnect: true }, (near) => {
     keep(near)
@@ -30,14 +23,7 @@ export async function startDelayProxy(targetPort: number, roundTripMs: number): 
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
+  return (server.address() as AddressInfo).port
 }
 
 function delayed(from: Socket, to: Socket, delayMs: number): void {
@@ -45,3 +31,7 @@ function delayed(from: Socket, to: Socket, delayMs: number): void {
   from.on('end', () => setTimeout(() => to.end(), delayMs))
   from.on('close', () => setTimeout(() => to.destroy(), delayMs))
 }
+
+const [targetPort, roundTripMs] = process.argv.slice(2).map(Number)
+const port = await startDelayProxy(targetPort ?? Number.NaN, roundTripMs ?? Number.NaN)
+process.stdout.write(`${JSON.stringify({ port })}\n`)

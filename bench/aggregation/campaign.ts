@@ -36,6 +36,9 @@ export class BenchHub {
   readonly #nodes: readonly string[]
   readonly #update: { readonly path: string; readonly size: number; readonly digest: string }
   #parameters = ''
+  /** One for each port: what a pod does before it sends its update has opened the connection that it sends it over. */
+  readonly #clients = new Map<number, HubHttp>()
+  #sender = ''
 
   private constructor(driver: Driver, keys: Keys, of: { nodes: string[]; path: string; bytes: Uint8Array }) {
     this.#driver = driver
@@ -76,18 +79,20 @@ export class BenchHub {
 
   /** Sends the update of a node as its training pod does. @param port of the hub, or of what stands before it */
   async send(node: string, port = this.port): Promise<void> {
+    const facts = { campaign: CAMPAIGN, round: 1, participant: node, samples: 10, steps: 10, loss: 0.5 }
+    const update = { ...facts, ...this.#update, parameters: this.#parameters, neverSent: true }
+    this.#sender = node
+    const options = { http: this.#client(port), signal: AbortSignal.timeout(LIMIT_MS), random: Math.random }
+    const outcome = await uploadUpdate(update, options)
+    if (outcome.kind !== 'accepted') throw new Error(`the update of ${node}: ${JSON.stringify(outcome)}`)
+  }
+
+  #client(port: number): HubHttp {
+    const readToken = async (): Promise<string> => Promise.resolve(podToken(this.#sender))
     const { authority } = this.#keys
-    const readToken = async (): Promise<string> => Promise.resolve(podToken(node))
-    const http = new HubHttp({ host: '127.0.0.1', port, authority, readToken })
-    try {
-      const facts = { campaign: CAMPAIGN, round: 1, participant: node, samples: 10, steps: 10, loss: 0.5 }
-      const update = { ...facts, ...this.#update, parameters: this.#parameters }
-      const options = { http, signal: AbortSignal.timeout(LIMIT_MS), random: Math.random }
-      const outcome = await uploadUpdate(update, options)
-      if (outcome.kind !== 'accepted') throw new Error(`the update of ${node}: ${JSON.stringify(outcome)}`)
-    } finally {
-      http.destroy()
-    }
+    const client = this.#clients.get(port) ?? new HubHttp({ host: '127.0.0.1', port, authority, readToken })
+    this.#clients.set(port, client)
+    return client
   }
 
   async merged(): Promise<void> {
@@ -98,6 +103,7 @@ export class BenchHub {
   }
 
   async stop(): Promise<void> {
+    for (const client of this.#clients.values()) client.destroy()
     await this.#driver.stop()
   }
 

@@ -22,10 +22,16 @@ export interface SendContext {
   readonly random: () => number
 }
 
+/** An update to send, and what is known of it in this process. */
+export interface Outgoing {
+  readonly update: FinishedUpdate
+  readonly neverSent: boolean
+}
+
 export async function send(
   context: SendContext,
   assignment: TrainAssignment,
-  update: FinishedUpdate,
+  { update, neverSent }: Outgoing,
   signal: AbortSignal,
 ): Promise<void> {
   const { campaign, node, http, random, log } = context
@@ -36,6 +42,7 @@ export async function send(
       ...{ campaign, round, participant: node, digest, size, samples, steps, loss, initialLoss },
       path: context.outbox.path(update),
       parameters: assignment.parameters?.digest ?? '',
+      neverSent,
     },
     { http, signal, random, onRetry: retryLogger(log, 'sending the update') },
   )

@@ -162,7 +162,7 @@ describe('a training pod', () => {
     )
     const first = startPod()
     await expect
-      .poll(() => campaign.hub.requests.some(({ method }) => method === 'HEAD'), { timeout: 20_000 })
+      .poll(() => campaign.hub.requests.some(({ method }) => method === 'PATCH'), { timeout: 20_000 })
       .toBe(true)
     stop.abort(new Error('the pod is killed'))
     await expect(first).rejects.toThrow('the pod is killed')

@@ -47,9 +47,9 @@ export async function carryOut(
 ): Promise<ParticipantMessage | undefined> {
   if (work.kind === 'evaluate') return await evaluate(context, work.value, signal)
   const campaignKey = `${context.campaign} ${key}`
-  const update =
-    (await context.outbox.find(campaignKey)) ?? (await train(context, work.value, campaignKey, signal))
-  await send(context, work.value, update, signal)
+  const found = await context.outbox.find(campaignKey)
+  const update = found ?? (await train(context, work.value, campaignKey, signal))
+  await send(context, work.value, { update, neverSent: found === undefined }, signal)
   return undefined
 }
 

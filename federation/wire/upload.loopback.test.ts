@@ -78,6 +78,33 @@ describe('an upload', () => {
     ])
   })
 
+  describe('of which nothing was ever sent', () => {
+    const once = { chunkBytes: 1_000_000 }
+    const requests = () => hub.requests.map(({ method, offset }) => `${method} ${offset ?? ''}`)
+    beforeEach(() => {
+      update = { ...update, neverSent: true }
+    })
+
+    it('begins without asking', async () => {
+      expect(await uploadUpdate(update, options(once))).toEqual({ kind: 'accepted' })
+      expect(requests()).toEqual(['PATCH 0'])
+    })
+
+    it('asks once the first request has failed, and sends what is missing only', async () => {
+      hub.faults = [{ cutRequestAfter: 70_000 }]
+      expect(await uploadUpdate(update, options(once))).toEqual({ kind: 'accepted' })
+      expect(hub.uploads.get(PATH)!.received.equals(BYTES)).toBe(true)
+      expect(requests()).toEqual(['PATCH 0', 'HEAD ', 'PATCH 70000'])
+    })
+
+    it('goes on from where the hub is, should that not be the beginning', async () => {
+      const received = Buffer.from(BYTES.subarray(0, 70_000))
+      hub.uploads.set(PATH, { received, accepted: false, headers: {} })
+      expect(await uploadUpdate(update, options(once))).toEqual({ kind: 'accepted' })
+      expect(requests()).toEqual(['PATCH 0', 'PATCH 70000'])
+    })
+  })
+
   it('survives cuts at any byte, and sends what is missing only', async () => {
     const cuts = Array.from({ length: 10 }, () => Math.floor(Math.random() * 60_000))
     hub.faults = cuts.flatMap((cutRequestAfter): Fault[] => [{}, { cutRequestAfter }])

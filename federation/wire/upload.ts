@@ -26,6 +26,8 @@ export interface Update {
   readonly initialLoss?: number | undefined
   /** Digest of the global parameters that training started from. */
   readonly parameters: string
+  /** True when nothing of it was ever sent: sending begins without asking the hub how far it is. */
+  readonly neverSent?: boolean
 }
 
 export type UploadOutcome =
@@ -56,7 +58,13 @@ export async function uploadUpdate(update: Update, options: UploadOptions): Prom
     if (offset > furthest) backoff.reset()
     furthest = Math.max(furthest, offset)
   }
-  return await untilAnswered(async () => await sendRest(update, options, onOffset), options, backoff)
+  let start: Step | undefined = update.neverSent === true ? { offset: 0 } : undefined
+  const attempt = async () => {
+    const step = start ?? (await ask(update, options))
+    start = undefined
+    return await sendRest(step, update, options, onOffset)
+  }
+  return await untilAnswered(attempt, options, backoff)
 }
 
 /** What names an update: the key of exactly-once, and its bytes. */
@@ -88,11 +96,12 @@ async function untilAnswered<Answer>(
 
 /** One attempt: from where the hub is to its verdict. */
 async function sendRest(
+  start: Step,
   update: Update,
   options: UploadOptions,
   onOffset: (offset: number) => void,
 ): Promise<UploadOutcome> {
-  let step = await ask(update, options)
+  let step = start
   while ('offset' in step) {
     onOffset(step.offset)
     step = await sendFrom(step.offset, update, options)

@@ -114,7 +114,7 @@ async function sendAll(
       }
       const key = { campaign: CAMPAIGN, round, participant: node }
       const backoff = { initialMs: 20, maximumMs: 100 }
-      const update = { ...key, ...facts, parameters: base }
+      const update = { ...key, ...facts, parameters: base, neverSent: true }
       const outcome = await uploadUpdate(update, { http, signal, random, backoff, chunkBytes: 64 * 1024 })
       expect(outcome).toEqual({ kind: 'accepted' })
       acknowledged.add(node)

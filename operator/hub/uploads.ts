@@ -126,14 +126,16 @@ export class Uploads {
       const { size } = await file.stat()
       if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
       const check = await this.#checks.take(path, file, { size, codec: target.campaign.codec.type })
+      // The file's name becomes durable while its bytes arrive.
+      const named = size === 0 ? syncDirectory(directory) : Promise.resolve()
+      named.catch(() => undefined)
       const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - size)
       const end = await this.#receive(request, { file, check, room })
       if (end !== 'whole') {
         this.#checks.keep(path, check)
         throw end === 'tooLong' ? tooLarge(room) : interrupted()
       }
-      await file.datasync()
-      if (size === 0) await syncDirectory(directory)
+      await Promise.all([file.datasync(), named])
       return { path, check }
     } finally {
       await file.close()
