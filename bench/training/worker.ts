@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
 
+import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { compileTraining, LocalTrainer, readModel, type Samples } from '#federation/training/index.ts'
 
 interface Order {
@@ -17,6 +18,7 @@ interface Order {
 type Epoch = () => Promise<void>
 
 const threads = Number(process.argv[2])
+const { kernels } = loadKernels()
 const prepared = new Map<string, Epoch>()
 
 async function prepare({ file, optimizer, batch, steps }: Order): Promise<Epoch> {
@@ -26,7 +28,7 @@ async function prepare({ file, optimizer, batch, steps }: Order): Promise<Epoch>
     batchSize: batch,
   })
   const { manifest } = compiled
-  const trainer = await LocalTrainer.load(compiled, { intraOpNumThreads: threads })
+  const trainer = await LocalTrainer.load(compiled, { intraOpNumThreads: threads, kernels })
   const parameters = new Float32Array(compiled.initialParameters.buffer)
   const samples = someSamples(steps * batch, manifest.input.shape.slice(1), manifest.label.classes ?? 1)
   return async () => {

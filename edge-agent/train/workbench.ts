@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 
+import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { digestHex, digestOf } from '#federation/wire/digest.ts'
 import {
   LocalTrainer,
@@ -133,7 +134,8 @@ async function loadTrainer(graphs: GraphFiles, manifest: TrainingManifest): Prom
       readFile(graphs.trainingStep),
       readFile(graphs.evaluation),
     ])
-    return await LocalTrainer.load({ manifest, trainingStep, evaluation })
+    const { kernels } = loadKernels()
+    return await LocalTrainer.load({ manifest, trainingStep, evaluation }, { kernels })
   } catch (error) {
     throw graphsUnusable(error)
   }

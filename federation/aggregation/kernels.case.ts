@@ -2,6 +2,7 @@
 // loops that follow the words of kernels.ts. Each implementation's test calls testKernels.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type ElementwiseProgram, INSTRUCTION, OPERATIONS } from './elementwise.ts'
 import { GRAM_BLOCK, medianRange, type Kernels } from './kernels.ts'
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values)
@@ -48,6 +49,7 @@ export function testKernels(name: string, kernels: Kernels): void {
     testGram(kernels)
     testSorted(kernels)
     testSquares(kernels)
+    testElementwise(kernels)
   })
 }
 
@@ -260,4 +262,79 @@ function testSquares(kernels: Kernels): void {
       expect(Number.isFinite(lanes[1])).toBe(false)
     })
   })
+}
+
+/** Operand places: three vectors, two registers, two scalars. */
+const operand = fc.integer({ min: -2, max: 4 })
+const instruction = fc.tuple(fc.nat(OPERATIONS.length - 1), fc.nat(4), operand, operand)
+
+function testElementwise(kernels: Kernels): void {
+  describe('runElementwise', () => {
+    // After sums[0] += the first vector, the square root of it all; the second vector keeps its values.
+    const program: ElementwiseProgram = {
+      vectors: 2,
+      registers: 1,
+      scalars: 1,
+      code: Int32Array.of(0, 2, 0, 1, 2, 2, 2, -1, 4, 0, 2, 2),
+    }
+
+    it('runs the instructions for each element', () => {
+      const [first, second] = [f32(1, 2, 3), f32(7, 6, 15)]
+      kernels.runElementwise(program, f32(2), [first, second], 1)
+      expect([...first]).toEqual([4, 4, 6])
+      expect([...second]).toEqual([7, 6, 15])
+    })
+
+    it('does what each operation says, instruction by instruction, rounded to float32', () => {
+      const programs = fc.array(instruction, { minLength: 1, maxLength: 12 })
+      fc.assert(
+        fc.property(programs, fc.array(fc.tuple(value, value, value), { maxLength: 9 }), (code, rows) => {
+          const vectors = [0, 1, 2].map((k) => Float32Array.from(rows, (row) => row[k]!))
+          const scalars = f32(0.1, -3)
+          // A register starts as 0 here and with what was left in it elsewhere: each is written first.
+          const starts = [3, 4].map((register) => [OPERATIONS.indexOf('Copy'), register, -1, -1])
+          const numbers = Int32Array.from([...starts, ...code].flat())
+          const want = rows.map((row) => oneElement(numbers, [...row], scalars))
+          kernels.runElementwise({ vectors: 3, registers: 2, scalars: 2, code: numbers }, scalars, vectors, 1)
+          for (const [k, vector] of vectors.entries()) expect([...vector]).toEqual(want.map((row) => row[k]))
+        }),
+      )
+    })
+
+    it.each([1, 511, 2049, 70_000, 200_001])(
+      'treats %d elements alike, on any number of threads',
+      (length) => {
+        const run = (threads: number): Float32Array => {
+          const vectors = [1, 2].map((k) => Float32Array.from({ length }, (_, i) => Math.cos(i * k) + 1))
+          kernels.runElementwise(program, f32(0.3), vectors, threads)
+          return vectors[0]!
+        }
+        const want = Float32Array.from({ length }, (_, i) => {
+          const [a, b] = [Math.fround(Math.cos(i) + 1), Math.fround(Math.cos(i * 2) + 1)]
+          return Math.sqrt(Math.fround(Math.fround(a + b) * Math.fround(0.3)))
+        })
+        for (const threads of [1, 2, 3]) expect(sameBits(run(threads), want)).toBe(true)
+      },
+    )
+  })
+}
+
+function oneElement(code: Int32Array, vectors: number[], scalars: Float32Array): number[] {
+  const places = [...vectors, 0, 0]
+  const at = (place: number): number => (place < 0 ? scalars[-1 - place]! : places[place]!)
+  for (let i = 0; i < code.length; i += INSTRUCTION) {
+    const [a, b] = [at(code[i + 2]!), at(code[i + 3]!)]
+    const results = [
+      a + b,
+      a - b,
+      a * b,
+      a / b,
+      Math.sqrt(a),
+      a > 0 ? a : 0,
+      Number(a > 0) - Number(a < 0),
+      a,
+    ]
+    places[code[i + 1]!] = Math.fround(results[code[i]!]!)
+  }
+  return places.slice(0, vectors.length)
 }

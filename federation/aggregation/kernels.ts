@@ -1,6 +1,7 @@
 // The arithmetic that merging spends its time on. Every implementation gives the same bits: each operation below says in
 // which order it adds, sums are float64, a product and its addition are rounded separately, and no sum starts at −0.
 // kernels.case.ts holds the table that an implementation must pass. All inputs are finite.
+import type { ElementwiseProgram } from './elementwise.ts'
 
 /**
  * Values after which `addGram` adds what it has to the matrix. Slices start at multiples of it, so that the result does
@@ -38,6 +39,16 @@ export interface Kernels {
    * Values that are not finite make the lane not finite.
    */
   addSquares(lanes: Float64Array, bytes: Uint8Array, position: number): void
+  /**
+   * Runs a program (elementwise.ts) on all elements of the vectors, which it changes in place. The vectors have the same
+   * length and do not overlap; infinities and what is not a number pass through. More threads than one change no bit.
+   */
+  runElementwise(
+    program: ElementwiseProgram,
+    scalars: Float32Array,
+    vectors: readonly Float32Array[],
+    threads: number,
+  ): void
   /**
    * `accumulate` on the float32 values that lie in open files from byte `offset` on, without bringing them into JavaScript.
    * Rejects when a file ends early. The arrays and the files are the kernel's until the promise is settled.

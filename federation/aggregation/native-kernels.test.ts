@@ -98,6 +98,23 @@ describe('the add-on refuses', () => {
       call: () => kernels.meanAroundMedian(new Float32Array(2), [row], Number.NaN),
       said: 'whole number',
     },
+    ...[
+      { name: 'vectors of different lengths', vectors: [row, Float32Array.of(1)], said: 'same length' },
+      { name: 'an operation that there is not', code: [8, 0, 0, 0], said: 'operation' },
+      { name: 'a result that is a scalar', code: [0, -1, 0, 0], said: 'result has no place' },
+      { name: 'a result beyond the registers', code: [0, 3, 0, 0], said: 'result has no place' },
+      { name: 'an operand beyond the registers', code: [0, 0, 3, 0], said: 'operand has no place' },
+      { name: 'an operand beyond the scalars', code: [0, 0, 0, -2], said: 'operand has no place' },
+      { name: 'half an instruction', code: [0, 0], said: 'list of instructions' },
+      { name: 'no thread', threads: 0, said: 'threads' },
+    ].map(({ name, said, code = [0, 0, 0, 0], vectors = [row, row], threads = 1 }) => ({
+      name: `a program with ${name}`,
+      said,
+      call: () => {
+        const program = { vectors: 2, registers: 1, scalars: 1, code: Int32Array.from(code) }
+        kernels.runElementwise(program, Float32Array.of(1), vectors, threads)
+      },
+    })),
     {
       name: 'bytes that are no whole values',
       call: () => kernels.addSquares(new Float64Array(8), new Uint8Array(5), 0),

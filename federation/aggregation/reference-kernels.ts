@@ -1,4 +1,5 @@
 // The kernels in plain TypeScript: they run everywhere, and say in code what another implementation must compute.
+import { runElementwise } from './elementwise.ts'
 import { GRAM_BLOCK, GRAM_LANES, medianRange, sumOfLanes, type Kernels, type SortedRange } from './kernels.ts'
 
 export const referenceKernels: Kernels = {
@@ -7,6 +8,7 @@ export const referenceKernels: Kernels = {
   sortedMean,
   meanAroundMedian,
   addSquares,
+  runElementwise,
 }
 
 function accumulate(sums: Float64Array, updates: readonly Float32Array[], weights: Float64Array): void {

@@ -20,7 +20,7 @@ import { metricsFor, type SampleMetric } from './losses.ts'
 import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
 import { emitObjective } from './objectives/index.ts'
-import { emitOptimizer, type Update } from './optimizers/index.ts'
+import { emitGradientOutputs, emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { optimized } from './passes/index.ts'
 import { peakBytes } from './peak-memory.ts'
@@ -95,6 +95,7 @@ export async function compileTraining(
 
 type Interface = Pick<
   TrainingManifest,
+  | 'update'
   | 'input'
   | 'label'
   | 'stepsPerCall'
@@ -119,10 +120,24 @@ interface CompiledStep {
   interface: Interface
 }
 
+/** Where a call takes one step anyway, the optimiser's part of it is cheaper on the host. */
 async function compileStep(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
+): Promise<CompiledStep> {
+  const { update, stepsPerCall: wanted } = settings
+  const compiled = await compileStepWith(prepared, discovered, { ...settings, update: update ?? 'Graph' })
+  if (update !== undefined || wanted !== undefined || compiled.interface.stepsPerCall > 1) return compiled
+  return await compileStepWith(prepared, discovered, { ...settings, update: 'Host' })
+}
+
+type Settings = TrainingConfiguration & Pick<TrainingManifest, 'update'>
+
+async function compileStepWith(
+  prepared: Prepared,
+  discovered: Discovered,
+  settings: Settings,
 ): Promise<CompiledStep> {
   const step = await emitGradients(prepared, discovered, settings)
   const { builder, sampleWeight, label, loss: total, uniforms, normals } = step
@@ -142,7 +157,7 @@ async function compileStep(
     samples: [input.name, label.name],
     perStep: [
       sampleWeight,
-      learningRate,
+      ...(learningRate === undefined ? [] : [learningRate]),
       ...(corrections ? [corrections.first, corrections.second] : []),
       ...[...uniforms, ...normals].map(({ name }) => name),
     ],
@@ -156,10 +171,11 @@ async function compileStep(
     peakBytes: shapes && peakBytes(graph, shapes),
     interface: {
       ...published.interface,
+      update: settings.update,
       input,
       label,
       sampleWeight,
-      learningRate,
+      ...(learningRate !== undefined && { learningRate }),
       ...(corrections && { corrections }),
       uniforms: uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
       normals: normals.map(({ name, shape }) => ({ name, shape: [...shape] })),
@@ -174,10 +190,11 @@ async function compileStep(
 /** The graph of a step in the form in which it is run: as many steps a call as its cost suggests. */
 function publish(
   { graph: step, shapes }: { graph: Graph; shapes: ReadonlyMap<string, Inferred> | undefined },
-  settings: TrainingConfiguration,
+  settings: Settings,
   roles: StepRoles,
 ): { graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> } {
-  const count = settings.stepsPerCall ?? (shapes ? suitableStepsPerCall(step, shapes, roles) : 1)
+  const isLooped = settings.update === 'Graph' && shapes !== undefined
+  const count = settings.stepsPerCall ?? (isLooped ? suitableStepsPerCall(step, shapes, roles) : 1)
   const { graph, rows, steps } = severalSteps(step, roles, count)
   return { graph, interface: { stepsPerCall: count, rows, ...(steps !== undefined && { steps }) } }
 }
@@ -194,20 +211,23 @@ function suitableStepsPerCall(
 function addUpdate(
   { parameters }: Prepared,
   { builder, gradients }: Gradients,
-  settings: TrainingConfiguration,
-): Update & Pick<Interface, 'constants'> {
+  settings: Settings,
+): Partial<Pick<Update, 'learningRate'>> & Omit<Update, 'learningRate'> & Pick<Interface, 'constants'> {
   const learning = parameters
     .filter(({ trainable }) => trainable)
     .map(({ name, value }) => ({ name, shape: value.shape, gradient: gradientOf(gradients, name) }))
   const objective = emitObjective(builder, settings.objective, learning)
   const clipped = emitClipping(builder, settings.gradientClipping, objective.trainable)
-  return { ...emitOptimizer(builder, settings.optimizer, clipped), constants: objective.constants }
+  const { constants } = objective
+  return settings.update === 'Host'
+    ? { parameters: emitGradientOutputs(builder, clipped), state: [], constants }
+    : { ...emitOptimizer(builder, settings.optimizer, clipped), constants }
 }
 
 function describeParameters(
   parameters: readonly ModelParameter[],
   { newState }: Gradients,
-  update: Update,
+  update: Pick<Update, 'parameters'>,
 ): Parameter[] {
   let offset = 0
   return parameters.map(({ name, initializer, value, trainable, uses }) => {

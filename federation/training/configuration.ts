@@ -76,6 +76,12 @@ export const Optimizer = z.discriminatedUnion('type', [
 ])
 export type Optimizer = z.infer<typeof Optimizer>
 
+/**
+ * Who takes the optimiser's step. Graph: the training graph, which gives new parameters. Host: whoever runs it, from the
+ * gradients that it gives (host-step.ts); one pass over memory instead of many, for steps that are made one a call.
+ */
+export const Update = z.enum(['Graph', 'Host'])
+
 /** What a client minimises: the loss alone, or the loss and a term that a federated strategy adds. */
 export const Objective = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('Plain') }),
@@ -119,17 +125,21 @@ const fields = z.strictObject({
   evaluationBatchSize: batchSize.optional(),
   /** Steps of one run of the training graph, at most; chosen by what a step costs when absent. */
   stepsPerCall: z.int().min(1).max(1024).optional(),
+  /** Chosen by what a step costs when absent. Host goes with one step a call. */
+  update: Update.optional(),
   /** Initializers that keep their value: exact names, or patterns in which `*` stands for any characters. */
   frozen: z.array(z.string().min(1).max(256)).max(256).optional(),
 })
 
-export const TrainingConfiguration = fields.refine(
-  ({ objective, optimizer }) => objective.type !== 'Scaffold' || optimizer.type === 'SGD',
-  {
+export const TrainingConfiguration = fields
+  .refine(({ objective, optimizer }) => objective.type !== 'Scaffold' || optimizer.type === 'SGD', {
     path: ['optimizer', 'type'],
     error: 'objective Scaffold needs optimizer SGD: its control variates are means of gradients',
-  },
-)
+  })
+  .refine(({ update, stepsPerCall = 1 }) => update !== 'Host' || stepsPerCall === 1, {
+    path: ['stepsPerCall'],
+    error: 'update Host needs stepsPerCall 1: the host takes a step after each call',
+  })
 export type TrainingConfiguration = z.infer<typeof TrainingConfiguration>
 /** What may be written: fields with a default may be left out. */
 export type TrainingConfigurationInput = z.input<typeof TrainingConfiguration>

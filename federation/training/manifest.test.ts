@@ -41,6 +41,19 @@ describe('a manifest', () => {
     expect(() => readManifest({ ...manifest, stepsPerCall: 1 })).toThrow(/stepsPerCall is 1 and steps steps/)
   })
 
+  it('is refused when the graph updates without a learning rate, or has one that it does not need', () => {
+    expect(() => readManifest({ ...manifest, learningRate: undefined })).toThrow(
+      /update is Graph and learningRate absent; learningRate names an input where the graph updates/,
+    )
+    expect(() => readManifest({ ...manifest, update: 'Host' })).toThrow(
+      /update is Host and learningRate learning_rate/,
+    )
+  })
+
+  it('of a version that knew no other updates than those in the graph is read as one with them', () => {
+    expect(readManifest({ ...manifest, update: undefined })).toEqual(manifest)
+  })
+
   it.each([
     { change: { version: 2 }, want: /version/ },
     { change: { parameters: [] }, want: /parameters/ },

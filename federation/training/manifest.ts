@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 
-import { Loss, Objective, Optimizer, Privacy } from './configuration.ts'
+import { Loss, Objective, Optimizer, Privacy, Update } from './configuration.ts'
 import { ModelError } from './errors.ts'
 
 const name = z.string().min(1).max(1024)
@@ -20,7 +20,7 @@ export const Parameter = z.strictObject({
   offset: z.int().min(0),
   /** True: learns by gradient. False: running state, such as BatchNormalization's mean and variance. */
   trainable: z.boolean(),
-  /** The training step's output that holds the new value. */
+  /** The training step's output that holds the new value; where the host updates and it learns, its gradient. */
   output: name,
   /** The initializer of the user's model that holds it. */
   initializer: name,
@@ -93,6 +93,7 @@ export const TrainingManifest = z.strictObject({
   version: z.literal(1),
   loss: Loss,
   optimizer: Optimizer,
+  update: Update.default('Graph'),
   objective: Objective,
   privacy: Privacy.optional(),
   metrics: z.array(Metric).min(1),
@@ -111,8 +112,8 @@ export const TrainingManifest = z.strictObject({
    * may repeat any sample.
    */
   sampleWeight: name,
-  /** Graph input [stepsPerCall]. */
-  learningRate: name,
+  /** Graph input [stepsPerCall]. Absent where the host updates. */
+  learningRate: name.optional(),
   /** Adam and AdamW: graph inputs [stepsPerCall], 1/(1 - beta1^t) and 1/(1 - beta2^t) for step t = 1, 2, … */
   corrections: z.strictObject({ first: name, second: name }).optional(),
   /**
@@ -127,6 +128,7 @@ export const TrainingManifest = z.strictObject({
   parameterCount: z.int().min(1),
   /** Elements of it that learn by gradient; they come first. */
   trainableCount: z.int().min(1),
+  /** Empty where the host updates. */
   state: z.array(StateTensor),
   /** What the local objective needs beside the parameters. */
   constants: z.array(Constant),
@@ -152,6 +154,12 @@ export function readManifest(value: unknown): TrainingManifest {
     throw new ModelError(
       `training manifest: stepsPerCall is ${manifest.stepsPerCall} and steps ${manifest.steps ?? 'absent'}; ` +
         'steps names an input where stepsPerCall is above 1',
+    )
+  }
+  if ((manifest.update === 'Graph') !== (manifest.learningRate !== undefined)) {
+    throw new ModelError(
+      `training manifest: update is ${manifest.update} and learningRate ${manifest.learningRate ?? 'absent'}; ` +
+        'learningRate names an input where the graph updates',
     )
   }
   let offset = 0

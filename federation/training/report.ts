@@ -4,6 +4,7 @@
  */
 import type { Shape } from './builder.ts'
 import { type Graph, intOf, type Node } from './graph.ts'
+import { hostStep } from './host-step.ts'
 import { elementCount, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
 import { matchesPattern } from './parameters.ts'
@@ -31,6 +32,8 @@ export interface CompileReport {
   evaluationBatchSize: number
   /** Steps that the training step's graph takes in one call at most. */
   stepsPerCall: number
+  /** Who takes the optimiser's step. */
+  update: TrainingManifest['update']
   operators: OperatorCount[]
   nodes: {
     model: number
@@ -47,7 +50,8 @@ export interface CompileReport {
     constants: number
   }
   /**
-   * Bytes of what a step holds: parameters and optimiser state, before and after, and the model's values. `peak` is the
+   * Bytes of what a step holds: parameters and optimiser state before and after (where the host updates: parameters and
+   * gradients, and the state once), and the model's values. `peak` is the
    * most at one time: parameters, optimiser state, vectors of the objective, and the values of the training step that
    * are alive together. It is an estimate without the data set and the runtime itself; absent with privacy.
    */
@@ -76,6 +80,7 @@ export function reportOf(compilation: Compilation): CompileReport {
     batchSize: manifest.batchSize,
     evaluationBatchSize: manifest.evaluationBatchSize,
     stepsPerCall: manifest.stepsPerCall,
+    update: manifest.update,
     operators: operatorCounts(model, trainingStep.graph, evaluation.graph),
     nodes: {
       model: model.nodes.length,
@@ -97,7 +102,7 @@ const FLOAT_BYTES = 4
 function memoryOf(compilation: Compilation, elements: CompileReport['elements']): CompileReport['memory'] {
   const { manifest, prepared, trainingStep } = compilation
   const parameters = 2 * FLOAT_BYTES * manifest.parameterCount
-  const optimizerState = 2 * FLOAT_BYTES * elements.optimizerState
+  const optimizerState = (manifest.update === 'Host' ? 1 : 2) * FLOAT_BYTES * elements.optimizerState
   const values = FLOAT_BYTES * sum(prepared.nodes.map((node) => countOf(compilation, node.outputs[0])))
   if (trainingStep.peakBytes === undefined) return { parameters, optimizerState, values }
   const constants = FLOAT_BYTES * elements.constants
@@ -123,7 +128,7 @@ function frozenParameters({ model, frozen }: Compilation): ReportedParameter[] {
 
 function elementsOf(
   parameters: readonly ReportedParameter[],
-  { state, constants }: TrainingManifest,
+  { update, optimizer, trainableCount, state, constants }: TrainingManifest,
 ): CompileReport['elements'] {
   const total = (entries: readonly { shape: Shape }[]): number =>
     sum(entries.map(({ shape }) => elementCount(shape)))
@@ -132,7 +137,7 @@ function elementsOf(
     trained: ofKind('trained'),
     state: ofKind('state'),
     frozen: ofKind('frozen'),
-    optimizerState: total(state),
+    optimizerState: update === 'Host' ? hostStep(optimizer).state.length * trainableCount : total(state),
     constants: total(constants),
   }
 }

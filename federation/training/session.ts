@@ -8,6 +8,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import * as ort from 'onnxruntime-node'
 
+import { referenceKernels } from '../aggregation/reference-kernels.ts'
+
 import { fittedToMachine } from './blocked/index.ts'
 import { batchTensors, parameterTensors, type Tensors } from './feeds.ts'
 import type { Metric, TrainingManifest } from './manifest.ts'
@@ -21,6 +23,7 @@ import type {
 } from './requests.ts'
 import { ascending, checkSamples, fillBatch, newBatch } from './samples.ts'
 import { TrainingRun } from './training-run.ts'
+import type { Host } from './training-state.ts'
 
 export interface TrainingArtifacts {
   trainingStep: Uint8Array
@@ -31,6 +34,8 @@ export interface TrainingArtifacts {
 export interface TrainerOptions {
   /** Threads within one operator. Results differ in the last bits between numbers of threads. */
   intraOpNumThreads?: number
+  /** What takes the optimiser's step where the graph does not: compiled kernels, or, when absent, TypeScript. Same bits. */
+  kernels?: Host['kernels']
 }
 
 const SHUFFLE_STREAM = 0
@@ -39,20 +44,23 @@ export class LocalTrainer {
   readonly manifest: TrainingManifest
   private readonly training: ort.InferenceSession
   private readonly evaluation: ort.InferenceSession
+  private readonly host: Host
 
   private constructor(
     manifest: TrainingManifest,
-    training: ort.InferenceSession,
-    evaluation: ort.InferenceSession,
+    sessions: { training: ort.InferenceSession; evaluation: ort.InferenceSession },
+    host: Host,
   ) {
     this.manifest = manifest
-    this.training = training
-    this.evaluation = evaluation
+    this.training = sessions.training
+    this.evaluation = sessions.evaluation
+    this.host = host
   }
 
   static async load(artifacts: TrainingArtifacts, options: TrainerOptions = {}): Promise<LocalTrainer> {
+    const { intraOpNumThreads: threads = 1, kernels = referenceKernels } = options
     const sessionOptions: ort.InferenceSession.SessionOptions = {
-      intraOpNumThreads: options.intraOpNumThreads ?? 1,
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
       // Would hold all values of a run in one block, beside the arena of the first run: twice the memory, no time gained.
@@ -67,14 +75,14 @@ export class LocalTrainer {
       await fittedToMachine(artifacts.evaluation),
       sessionOptions,
     )
-    return new LocalTrainer(artifacts.manifest, training, evaluation)
+    return new LocalTrainer(artifacts.manifest, { training, evaluation }, { kernels, threads })
   }
 
   async trainEpochs(request: TrainRequest): Promise<TrainResult> {
     checkTrainRequest(request, this.manifest)
     const { samples, epochs, seed } = request
     const initialLoss = request.measureInitialLoss ? (await this.evaluate(request)).metrics.loss : undefined
-    const run = new TrainingRun(this.manifest, this.training, request)
+    const run = new TrainingRun(this.manifest, this.training, request, this.host)
     const shuffle = new Random(seed, SHUFFLE_STREAM)
     const order = ascending(samples.count)
     const stepsAnEpoch = Math.ceil(samples.count / this.manifest.batchSize)

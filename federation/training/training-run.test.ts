@@ -2,6 +2,8 @@ import type { InferenceSession } from 'onnxruntime-node'
 import { InferenceSession as Sessions } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 
+import { referenceKernels } from '../aggregation/reference-kernels.ts'
+
 import { compileTraining } from './compile.ts'
 import { readModel } from './model.ts'
 import { MLP, modelBytes, someNumbers } from './testdata/models.ts'
@@ -31,13 +33,8 @@ describe('a call of the training graph', () => {
       },
     } as InferenceSession
     const parameters = new Float32Array(initialParameters.buffer)
-    const run = new TrainingRun(manifest, watched, {
-      parameters,
-      samples: SAMPLES,
-      epochs: 1,
-      learningRate: 0.1,
-      seed: 1,
-    })
+    const request = { parameters, samples: SAMPLES, epochs: 1, learningRate: 0.1, seed: 1 }
+    const run = new TrainingRun(manifest, watched, request, { kernels: referenceKernels, threads: 1 })
     const order = Uint32Array.from(SAMPLES.x.subarray(0, 8), (_, index) => index)
     const steps = [...(await run.call(order, 0)), ...(await run.call(order, 4))]
 

@@ -5,21 +5,17 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node'
 
 import { constantTensors } from './constants.ts'
 import { TrainingDiverged } from './errors.ts'
-import { parameterTensors, tensor, type Tensors } from './feeds.ts'
-import { elementCount, type StateTensor, type TrainingManifest } from './manifest.ts'
+import { tensor, type Tensors } from './feeds.ts'
+import { correctionsAt } from './host-step.ts'
+import { elementCount, type TrainingManifest } from './manifest.ts'
 import { TrainingMemory } from './memory.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
 import { firstNotFinite } from './samples.ts'
+import { type Host, newTrainingState, type TrainingState } from './training-state.ts'
 
 const DROPOUT_STREAM = 1
 const NOISE_STREAM = 2
-
-interface Buffer {
-  parameters: Float32Array<ArrayBuffer>
-  feeds: Tensors
-  fetches: Record<string, Tensor | null>
-}
 
 /** What one step did. */
 export interface Step {
@@ -28,10 +24,6 @@ export interface Step {
   loss: number
 }
 
-/**
- * Parameters and optimiser state live in two buffers that take turns: a call reads one and writes the other,
- * so no step allocates.
- */
 export class TrainingRun {
   steps = 0
   private readonly request: TrainRequest
@@ -40,16 +32,19 @@ export class TrainingRun {
   private readonly dropout: Random
   private readonly noise: Random
   private readonly perStep: PerStep
-  private readonly buffers: Buffer[]
+  private readonly shared: Tensors
+  private readonly state: TrainingState
 
-  constructor(manifest: TrainingManifest, session: InferenceSession, request: TrainRequest) {
+  constructor(manifest: TrainingManifest, session: InferenceSession, request: TrainRequest, host: Host) {
     this.request = request
     this.manifest = manifest
     this.session = session
     this.dropout = new Random(request.seed, DROPOUT_STREAM)
     this.noise = new Random(noiseSeedOf(request, manifest), NOISE_STREAM)
     this.perStep = newPerStep(manifest)
-    this.buffers = this.turns()
+    this.shared = this.sharedFeeds()
+    const { parameters, learningRate, memory = new TrainingMemory() } = request
+    this.state = newTrainingState({ manifest, parameters, learningRate, memory }, host)
   }
 
   /** Takes the steps over `order[first…]`, as many as a call takes. */
@@ -61,12 +56,12 @@ export class TrainingRun {
       this.fill(index, order, first + index * batchSize),
     )
     this.perStep.steps[0] = BigInt(count)
-    const [source, target] = this.buffers
-    if (!source || !target) throw new Error('unreachable: there are two buffers')
-    const outputs = await this.session.run(source.feeds, target.fetches)
-    this.buffers.reverse()
-    const losses = outputs[this.manifest.training.loss]?.data
-    freeCopies(outputs, target.fetches)
+    const { loss } = this.manifest.training
+    const { feeds, fetches } = this.state
+    const outputs = await this.session.run({ ...this.shared, ...feeds }, { ...fetches, [loss]: null })
+    this.state.renew(this.steps + count)
+    const losses = outputs[loss]?.data
+    freeCopies(outputs, fetches)
     return rows.map((samples, index) => {
       this.steps += 1
       const loss = Number(losses?.[index])
@@ -76,7 +71,7 @@ export class TrainingRun {
   }
 
   finish(): Float32Array<ArrayBuffer> {
-    const parameters = this.buffers[0]?.parameters ?? new Float32Array(0)
+    const { parameters } = this.state
     for (const parameter of this.manifest.parameters) {
       const end = parameter.offset + elementCount(parameter.shape)
       const at = firstNotFinite(parameters.subarray(parameter.offset, end))
@@ -93,11 +88,9 @@ export class TrainingRun {
     const start = index * batchSize
     rows.fill(batch[0] ?? 0, start, start + batchSize).set(batch, start)
     weight.fill(1, start, start + batch.length).fill(0, start + batch.length, start + batchSize)
-    if ('beta1' in optimizer) {
-      const step = this.steps + index + 1
-      corrections.first[index] = 1 / (1 - optimizer.beta1 ** step)
-      corrections.second[index] = 1 / (1 - optimizer.beta2 ** step)
-    }
+    const { first: one, second } = correctionsAt(optimizer, this.steps + index + 1)
+    corrections.first[index] = one
+    corrections.second[index] = second
     for (const { data, size } of uniforms) {
       this.dropout.fillUniform(data.subarray(index * size, (index + 1) * size))
     }
@@ -105,26 +98,6 @@ export class TrainingRun {
       this.noise.fillNormal(data.subarray(index * size, (index + 1) * size))
     }
     return batch.length
-  }
-
-  private turns(): Buffer[] {
-    const shared = this.sharedFeeds()
-    const { memory = new TrainingMemory(), parameters: given } = this.request
-    memory.begin()
-    const vectors = [memory.take(given.length), memory.take(given.length)]
-    vectors[0]?.set(given)
-    return vectors.map((parameters) => {
-      const state = this.manifest.state.map((entry) => ({ ...entry, value: filled(entry, memory) }))
-      const named = (key: 'name' | 'output'): Tensors => ({
-        ...parameterTensors(this.manifest, parameters, key),
-        ...Object.fromEntries(state.map((entry) => [entry[key], entry.value])),
-      })
-      return {
-        parameters,
-        feeds: { ...shared, ...named('name') },
-        fetches: { ...named('output'), [this.manifest.training.loss]: null },
-      }
-    })
   }
 
   private sharedFeeds(): Tensors {
@@ -137,7 +110,10 @@ export class TrainingRun {
       [manifest.label.name]: tensor(samples.y, [samples.count, ...manifest.label.shape.slice(1)]),
       [manifest.rows]: tensor(perStep.rows, [stepsPerCall, batchSize]),
       [manifest.sampleWeight]: tensor(perStep.weight, [stepsPerCall, batchSize]),
-      [manifest.learningRate]: tensor(perStep.learningRate.fill(request.learningRate), [stepsPerCall]),
+    }
+    if (manifest.learningRate !== undefined) {
+      const rates = perStep.learningRate.fill(request.learningRate)
+      feeds[manifest.learningRate] = tensor(rates, [stepsPerCall])
     }
     if (manifest.steps !== undefined) feeds[manifest.steps] = tensor(perStep.steps, [])
     if (manifest.corrections) {
@@ -154,7 +130,7 @@ export class TrainingRun {
  * The binding writes outputs where they are wanted and, beside that, makes a copy of each. Left to the garbage collector
  * these copies pile up, and the next ones meet memory that is not mapped yet, which costs more than copying.
  */
-function freeCopies(outputs: InferenceSession.OnnxValueMapType, fetches: Buffer['fetches']): void {
+function freeCopies(outputs: InferenceSession.OnnxValueMapType, fetches: TrainingState['fetches']): void {
   for (const [name, wanted] of Object.entries(fetches)) {
     const copy = outputs[name]?.data
     if (!wanted || !(copy instanceof Float32Array) || copy.buffer === bufferOf(wanted)) continue
@@ -213,8 +189,4 @@ function noiseSeedOf({ noiseSeed }: TrainRequest, { normals }: TrainingManifest)
     )
   }
   return noiseSeed ?? 0
-}
-
-function filled({ shape, initial }: StateTensor, memory: TrainingMemory): Tensor {
-  return tensor(memory.take(elementCount(shape)).fill(initial), shape)
 }

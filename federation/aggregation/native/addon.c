@@ -10,6 +10,7 @@
 
 #include "files.h"
 #include "kernels.h"
+#include "programs.h"
 
 static bool runs_here(const kernel_table *kernels) {
 #if defined(__x86_64__)
@@ -24,13 +25,13 @@ static bool runs_here(const kernel_table *kernels) {
   return kernels == &kernels_baseline;
 }
 
-static napi_value refuse(napi_env env, const char *message) {
+napi_value refuse(napi_env env, const char *message) {
   napi_throw_range_error(env, NULL, message);
   return NULL;
 }
 
 // The elements of a typed array of this type; false, having thrown, for anything else.
-static bool elements(napi_env env, napi_value value, napi_typedarray_type wanted, void **data, size_t *length) {
+bool elements(napi_env env, napi_value value, napi_typedarray_type wanted, void **data, size_t *length) {
   bool is_array = false;
   napi_typedarray_type type;
   if (napi_is_typedarray(env, value, &is_array) == napi_ok && is_array &&
@@ -76,7 +77,7 @@ failed:
 }
 
 // The kernels that a function was exported with, and its arguments; NULL after throwing.
-static const kernel_table *take_arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *arguments) {
+const kernel_table *take_arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *arguments) {
   size_t count = wanted;
   void *kernels;
   if (napi_get_cb_info(env, info, &count, arguments, NULL, &kernels) == napi_ok && count == wanted) return kernels;
@@ -84,7 +85,7 @@ static const kernel_table *take_arguments(napi_env env, napi_callback_info info,
   return NULL;
 }
 
-static bool take_size(napi_env env, napi_value value, size_t *size) {
+bool take_size(napi_env env, napi_value value, size_t *size) {
   double number;
   if (napi_get_value_double(env, value, &number) == napi_ok && number >= 0 && number < 9007199254740992.0 &&
       (double)(size_t)number == number) {
@@ -271,6 +272,7 @@ static napi_value kernels_object(napi_env env, const kernel_table *kernels) {
   add_function(env, object, "sortedMean", sorted_mean, kernels);
   add_function(env, object, "meanAroundMedian", mean_around_median, kernels);
   add_function(env, object, "addSquares", add_squares, kernels);
+  add_function(env, object, "runElementwise", run_elementwise, kernels);
   add_function(env, object, "accumulateFiles", accumulate_files, kernels);
   return object;
 }

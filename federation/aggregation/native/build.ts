@@ -15,7 +15,16 @@ const timeout = 120_000
 type Architecture = 'x64' | 'arm64'
 
 // Sums must have the bits of the TypeScript kernels: a product and its addition are rounded one after the other.
-const always = ['-std=c11', '-O3', '-ffp-contract=off', '-fPIC', '-fvisibility=hidden', '-Wall', '-Wextra']
+const always = [
+  '-std=c11',
+  '-O3',
+  '-ffp-contract=off',
+  '-fno-math-errno',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-Wall',
+  '-Wextra',
+]
 
 interface Variant {
   readonly name: string
@@ -52,15 +61,13 @@ export async function buildAddon(
       const file = path.join(sourceFolder, source)
       await run(compiler, [...always, ...flags, `-I${headers}`, '-c', file, '-o', object])
     }
-    for (const source of ['addon', 'files', 'network']) await compile(`${source}.c`, source)
+    for (const source of ['addon', 'files', 'network', 'programs']) await compile(`${source}.c`, source)
     for (const { name, flags } of variants[architecture]) {
-      await compile('kernels.c', `kernels-${name}`, [
-        ...flags,
-        `-DVARIANT=kernels_${name}`,
-        `-DVARIANT_NAME="${name}"`,
-      ])
+      const defined = [`-DVARIANT=kernels_${name}`, `-DVARIANT_NAME="${name}"`]
+      for (const source of ['kernels', 'elementwise'])
+        await compile(`${source}.c`, `${source}-${name}`, [...flags, ...defined])
     }
-    await run(compiler, ['-shared', '-s', '-o', `${output}.new`, ...objects])
+    await run(compiler, ['-shared', '-s', '-pthread', '-o', `${output}.new`, ...objects])
     await rename(`${output}.new`, output)
   } finally {
     await rm(folder, { recursive: true, force: true })

@@ -287,6 +287,8 @@ static void add_squares(double *lanes, const unsigned char *values, size_t lengt
   for (; i < length; i++) lanes[(position + i) % LANES] += value_at(values, i) * value_at(values, i);
 }
 
+int ELEMENTWISE(VARIANT)(const elementwise_job *job, size_t start, size_t end);
+
 const kernel_table VARIANT = {
     .name = VARIANT_NAME,
     .accumulate = accumulate,
@@ -294,4 +296,5 @@ const kernel_table VARIANT = {
     .sorted_mean = sorted_mean,
     .mean_around_median = mean_around_median,
     .add_squares = add_squares,
+    .run_elementwise = ELEMENTWISE(VARIANT),
 };

@@ -11,6 +11,18 @@
 // Values after which addGram adds its lanes up.
 #define GRAM_BLOCK 1024
 
+// Numbers of an instruction of an elementwise program: operation, result, left and right operand (../elementwise.ts).
+#define INSTRUCTION 4
+enum { ADD, SUB, MUL, DIV, SQRT, RELU, SIGN, COPY, OPERATIONS };
+
+// A program of which every operand was checked, and what it runs on.
+typedef struct {
+  const int32_t *code;
+  size_t instructions, registers, vector_count, scalar_count;
+  const float *scalars;
+  float **vectors;
+} elementwise_job;
+
 typedef struct {
   const char *name;
   // sums[i] += weights[k] * updates[k][i], k ascending.
@@ -23,7 +35,14 @@ typedef struct {
   int (*mean_around_median)(float *out, const float *const *updates, size_t count, size_t length, size_t nearest);
   // lanes[(position + i) % LANES] += values[i]^2; values need no alignment.
   void (*add_squares)(double *lanes, const unsigned char *values, size_t length, size_t position);
+  // Runs the program on the elements from `start` to before `end`. 0, or -1 when memory is missing.
+  int (*run_elementwise)(const elementwise_job *job, size_t start, size_t end);
 } kernel_table;
+
+#define JOIN(a, b) a##b
+#define JOINED(a, b) JOIN(a, b)
+// What elementwise.c, compiled beside kernels.c for the same instruction set, calls its function.
+#define ELEMENTWISE(variant) JOINED(variant, _elementwise)
 
 extern const kernel_table kernels_baseline;
 #if defined(__x86_64__)

@@ -21,6 +21,22 @@ export interface Update {
   corrections?: Corrections
 }
 
+/** The gradients as outputs of their own, for the host to take the step; nothing else is needed of the graph then. */
+export function emitGradientOutputs(
+  builder: GraphBuilder,
+  trainable: readonly Trainable[],
+): Map<string, string> {
+  const given = new Set(builder.inputs.map(({ name }) => name))
+  const outputs = new Map<string, string>()
+  for (const { name, gradient } of trainable) {
+    const isOwn = builder.producer(gradient) !== undefined && !given.has(gradient)
+    const output = isOwn ? gradient : builder.add('Identity', [gradient], {}, `${name}.gradient`)
+    given.add(output)
+    outputs.set(name, output)
+  }
+  return outputs
+}
+
 export function emitOptimizer(
   builder: GraphBuilder,
   optimizer: Optimizer,
