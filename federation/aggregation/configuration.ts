@@ -63,11 +63,14 @@ export const StrategyConfiguration = z.discriminatedUnion('type', [
     byzantine,
     maximumNorm: z.number().positive().max(1e18).optional(),
   }),
-  /** `bufferSize` updates make a merge; one that started more than `maxStaleness` merges ago is refused. */
+  /**
+   * `bufferSize` updates make a merge; one that started more than `maxStaleness` merges ago is refused. The parameters of so
+   * many rounds are kept.
+   */
   z.strictObject({
     type: z.literal('FedBuff'),
     bufferSize: z.int().min(1).max(10_000).default(10),
-    maxStaleness: z.int().min(0).max(10_000).default(20),
+    maxStaleness: z.int().min(0).max(100).default(20),
     serverLearningRate: serverLearningRate.default(1),
   }),
 ])

@@ -88,6 +88,36 @@ describe('collecting', () => {
       want: { act: 'commit' },
     },
     {
+      name: 'commits as soon as a buffer is full, whoever else still trains',
+      given: aRound({ bufferSize: 2, accepted: set('a', 'x') }),
+      now: 0,
+      want: { act: 'commit' },
+    },
+    {
+      name: 'waits for a buffer that is not full, although the quorum is met',
+      given: aRound({ bufferSize: 3, accepted: set('a', 'x') }),
+      now: before,
+      want: { act: 'wait', wakeAtMs: DEADLINE },
+    },
+    {
+      name: 'commits a buffer that is not full once nobody trains for it any more',
+      given: aRound({ bufferSize: 9, accepted: set('a', 'b'), failed: set('c') }),
+      now: before,
+      want: { act: 'commit' },
+    },
+    {
+      name: 'commits a buffer that is not full at the deadline',
+      given: aRound({ bufferSize: 3, accepted: set('a', 'x') }),
+      now: DEADLINE,
+      want: { act: 'commit' },
+    },
+    {
+      name: 'does not commit a full buffer below the quorum',
+      given: aRound({ bufferSize: 1, accepted: set('a') }),
+      now: before,
+      want: { act: 'wait', wakeAtMs: DEADLINE },
+    },
+    {
       name: 'decides nothing while paused, not even at the deadline',
       given: aRound({ accepted: set('a', 'b', 'c'), paused: true }),
       now: DEADLINE + 1,

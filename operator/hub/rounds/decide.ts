@@ -1,7 +1,7 @@
 // When a round goes on to its next phase: a pure function of what is durably known and the time.
 //
 //   Collecting ──(all wanted updates in, or deadline with quorum)──▶ commit ─▶ Merging ─▶ Evaluating ─▶ Done
-//       │  ▲                                                                       (all awaited answered,
+//       │  ▲      (or the buffer full, whoever else trains: FedBuff)               (all awaited answered,
 //       ▼  │ (further attempt)                                                       or evaluation deadline)
 //      Short  (deadline below quorum, quorum out of reach, or so many updates cannot be merged)
 //
@@ -11,10 +11,12 @@ export interface RoundFacts {
   /** Who may send an update in the current attempt. */
   readonly participants: readonly string[]
   readonly minimumUpdates: number
+  /** So many updates end the round, whoever else trains; absent: everybody is awaited. */
+  readonly bufferSize?: number | undefined
   readonly deadlineMs: number
   /** The plan wants no round now: nothing is decided by the clock, what was accepted is kept. */
   readonly paused: boolean
-  /** Participants with an accepted update, of this or an earlier attempt. */
+  /** Participants whose accepted update counts in this round, whenever it came. */
   readonly accepted: ReadonlySet<string>
   /** Participants that reported in this attempt that they cannot train. */
   readonly failed: ReadonlySet<string>
@@ -69,7 +71,8 @@ function decideCollecting(facts: RoundFacts, nowMs: number): RoundDecision {
   const received = facts.accepted.size
   const pending = facts.participants.filter((name) => !facts.accepted.has(name) && !facts.failed.has(name))
   const atQuorum = received >= facts.minimumUpdates
-  if (atQuorum && (pending.length === 0 || nowMs >= facts.deadlineMs)) {
+  const isFull = received >= (facts.bufferSize ?? Number.POSITIVE_INFINITY)
+  if (atQuorum && (isFull || pending.length === 0 || nowMs >= facts.deadlineMs)) {
     return facts.unmergeable
       ? { phase, act: 'endShort', reason: 'UpdatesNotMergeable' }
       : { phase, act: 'commit' }

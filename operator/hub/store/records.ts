@@ -6,8 +6,8 @@
 //   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
 //   campaigns/<uid>/plan.json start.json failure.json
 //   campaigns/<uid>/rounds/<n>/plan.json     the current attempt
-//       updates/<node>/<hex>.update          an update as far as it has arrived; dropped once merged
-//       updates/<node>/update.json           its acceptance: from here on it counts
+//       updates/<node>/<hex>.update          an update trained from here, as far as it has arrived; dropped once merged
+//       updates/<node>/update.json           its acceptance: from here on it counts, in the round that it names
 //       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
 //       commit.json result.json              the set that is merged; the merged parameters
 //       evaluations/<node>.json closed.json
@@ -66,9 +66,11 @@ export const AttemptRecord = z.object({
 })
 export type AttemptRecord = z.infer<typeof AttemptRecord>
 
-/** An accepted update. Its existence is the acknowledgement. */
+/** An accepted update, kept with the round whose parameters it started from. Its existence is the acknowledgement. */
 export const UpdateRecord = z.object({
   participant: z.string(),
+  /** The round in whose merge it counts, a later one only with FedBuff; absent: the round that it is kept with. */
+  countsIn: z.number().optional(),
   digest: z.string(),
   size: z.number(),
   samples: z.number(),
@@ -97,6 +99,8 @@ export const CommitRecord = z.object({
   updates: z.array(
     z.object({
       participant: z.string(),
+      /** The round whose parameters it started from; absent: the round that is merged. */
+      trainedFrom: z.number().optional(),
       digest: z.string(),
       samples: z.number(),
       steps: z.number(),
