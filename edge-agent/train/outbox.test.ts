@@ -42,6 +42,15 @@ describe('the outbox', () => {
     expect(await restarted.find('round 2')).toBeUndefined()
   })
 
+  it('knows the round of the newest, also after a restart', async () => {
+    expect(outbox.newestRound).toBeUndefined()
+    await outbox.put(await finished(3))
+    expect(outbox.newestRound).toBe(3)
+    const restarted = new Outbox(outbox.folder)
+    await restarted.open()
+    expect(restarted.newestRound).toBe(3)
+  })
+
   it('keeps the newest alone', async () => {
     await outbox.put(await finished(1))
     const second = await finished(2)

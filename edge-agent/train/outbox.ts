@@ -32,6 +32,7 @@ export type FinishedUpdate = z.infer<typeof FinishedUpdate>
 
 export class Outbox {
   readonly folder: string
+  #newestRound: number | undefined
 
   constructor(folder: string) {
     this.folder = folder
@@ -39,6 +40,12 @@ export class Outbox {
 
   async open(): Promise<void> {
     await mkdir(this.folder, { recursive: true })
+    this.#newestRound = (await this.newest())?.round
+  }
+
+  /** The round of the update that was finished last. */
+  get newestRound(): number | undefined {
+    return this.#newestRound
   }
 
   /** The finished update for this key, if there is one and its bytes are whole. */
@@ -52,6 +59,7 @@ export class Outbox {
   /** Called once the update's file is written durably; from here on it will be found. */
   async put(update: FinishedUpdate): Promise<void> {
     await writeDurably(this.folder, RECORD, Buffer.from(JSON.stringify(update)))
+    this.#newestRound = update.round
     await this.#removeOthers(update.file)
   }
 

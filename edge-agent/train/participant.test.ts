@@ -84,6 +84,18 @@ describe('a participant', () => {
     expect(jobs).toHaveLength(1)
   })
 
+  it('knows which round it trains', async () => {
+    expect(participant.trainingRound).toBeUndefined()
+    await give(train(3))
+    expect(participant.trainingRound).toBe(3)
+    await give(evaluate(3))
+    expect(participant.trainingRound).toBeUndefined()
+    await give(train(4))
+    jobs.at(-1)?.end()
+    await settle()
+    expect(participant.trainingRound).toBeUndefined()
+  })
+
   it('gives up a round that a newer one replaces, and never says how it ended', async () => {
     await give(train(1))
     await give(train(2))

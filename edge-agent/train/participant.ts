@@ -16,6 +16,7 @@ export type CarryOut = (
 
 interface Running {
   readonly key: string
+  readonly work: Work
   readonly controller: AbortController
 }
 
@@ -37,6 +38,12 @@ export class Participant {
     const { promise, resolve } = Promise.withResolvers<string>()
     this.finished = promise
     this.#finish = resolve
+  }
+
+  /** The round of the training under way. */
+  get trainingRound(): number | undefined {
+    const work = this.#running?.work
+    return work?.kind === 'train' ? work.value.round : undefined
   }
 
   /** From now on answers go to this stream. */
@@ -83,7 +90,7 @@ export class Participant {
   }
 
   #start(work: Work, key: string): void {
-    const running = { key, controller: new AbortController() }
+    const running = { key, work, controller: new AbortController() }
     this.#running = running
     const { round, deadlineUnixMs } = work.value
     this.#log.info(

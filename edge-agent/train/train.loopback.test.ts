@@ -67,7 +67,7 @@ describe('a training pod', () => {
     campaign.assignTraining()
     const pod = startPod()
     await expect.poll(() => upload()?.accepted, { timeout: 20_000 }).toBe(true)
-    expect(campaign.said('hello')).toEqual([{ campaign: CAMPAIGN, softwareVersion: '1.2.3' }])
+    expect(campaign.said('hello')).toEqual([{ campaign: CAMPAIGN, softwareVersion: '1.2.3', round: 0 }])
     expect(campaign.said('progress').at(-1)).toMatchObject({ round: 1, steps: 8, totalSteps: 8 })
     const sent = upload()!
     expect(sent.headers).toMatchObject({
@@ -121,7 +121,9 @@ describe('a training pod', () => {
       await expect.poll(() => campaign.said('evaluation').length, { timeout: 20_000 }).toBe(count)
     }
     expect(campaign.streams).toBe(4)
-    expect(campaign.said('hello')).toHaveLength(4)
+    expect(campaign.said('hello')).toEqual(
+      Array.from({ length: 4 }, () => ({ campaign: CAMPAIGN, softwareVersion: '1.2.3', round: 0 })),
+    )
     campaign.finish()
     expect(await pod).toBe('Completed')
   })
@@ -155,7 +157,7 @@ describe('a training pod', () => {
     await second
   })
 
-  it('sends a finished update after a restart and does not train it again', async () => {
+  it('says that it has a finished update after a restart, sends it and does not train it again', async () => {
     campaign.assignTraining()
     campaign.hub.faults = Array.from({ length: 10_000 }, () => ({})).map((fault, index) =>
       index < 4 ? fault : { status: 503 },
@@ -173,6 +175,7 @@ describe('a training pod', () => {
     const second = startPod()
     await expect.poll(() => upload()?.accepted, { timeout: 20_000 }).toBe(true)
     expect(campaign.said('progress')).toEqual([])
+    expect(campaign.said('hello')[0]).toMatchObject({ round: 1 })
     campaign.finish()
     await second
   })

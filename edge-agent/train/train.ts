@@ -55,7 +55,8 @@ export async function runTraining(options: TrainOptions): Promise<string> {
   const context: WorkContext = { ...shared, trainer, outbox, state, blobFolder, say }
   const over = new AbortController()
   try {
-    const stream = followAssignments(participant, options, AbortSignal.any([options.signal, over.signal]))
+    const parts = { participant, outbox }
+    const stream = followAssignments(parts, options, AbortSignal.any([options.signal, over.signal]))
     return await Promise.race([participant.finished, stream])
   } finally {
     over.abort(new Error('the campaign is over'))
@@ -66,7 +67,7 @@ export async function runTraining(options: TrainOptions): Promise<string> {
 }
 
 async function followAssignments(
-  participant: Participant,
+  { participant, outbox }: { participant: Participant; outbox: Outbox },
   options: TrainOptions,
   signal: AbortSignal,
 ): Promise<never> {
@@ -83,7 +84,8 @@ async function followAssignments(
     },
     onOpen: (send) => {
       participant.speakThrough(send)
-      send({ kind: { $case: 'hello', value: { campaign, softwareVersion } } })
+      const round = participant.trainingRound ?? outbox.newestRound ?? 0
+      send({ kind: { $case: 'hello', value: { campaign, softwareVersion, round } } })
     },
     onMessage: (assignment) => {
       participant.receive(assignment)

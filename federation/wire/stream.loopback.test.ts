@@ -11,7 +11,9 @@ import { TestHub } from './testing/test-hub.ts'
 
 type Call = ServerDuplexStream<ParticipantMessage, Assignment>
 
-const hello: ParticipantMessage = { kind: { $case: 'hello', value: { campaign: 'c', softwareVersion: '1' } } }
+const hello: ParticipantMessage = {
+  kind: { $case: 'hello', value: { campaign: 'c', softwareVersion: '1', round: 0 } },
+}
 const idle = (reason: string): Assignment => ({ kind: { $case: 'idle', value: { reason } } })
 
 let hub: TestHub

@@ -8,7 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { HubHttp } from '#federation/wire/http.ts'
-import { RoundState_Phase, type CampaignState, type RoundPlan } from '#federation/wire/generated/tributary.ts'
+import {
+  RoundState_Phase,
+  type CampaignPlan,
+  type CampaignState,
+  type RoundPlan,
+  type TrainingPlan,
+} from '#federation/wire/generated/tributary.ts'
 import { uploadUpdate } from '#federation/wire/upload.ts'
 import { call, clientsOf, sha256, type Endpoint } from './testing/clients.ts'
 import { operatorToken, podToken, tinyModel } from './testing/fakes.ts'
@@ -63,7 +69,11 @@ async function campaign(hub: MortalHub): Promise<CampaignState> {
 }
 
 /** Like the operator: plans the round again and again until the hub has it. */
-async function planRound(hub: MortalHub, round: number): Promise<CampaignState> {
+async function planRound(
+  hub: MortalHub,
+  round: number,
+  changes: Partial<CampaignPlan> = {},
+): Promise<CampaignState> {
   const attempt: RoundPlan = {
     round,
     attempt: 1,
@@ -74,7 +84,7 @@ async function planRound(hub: MortalHub, round: number): Promise<CampaignState> 
     population: NODES.length,
   }
   const participants = NODES.map((node) => ({ node, pod: `pod-${node}` }))
-  const plan = campaignPlan({ round: attempt, participants, evaluationDeadlineSeconds: 1 })
+  const plan = campaignPlan({ round: attempt, participants, evaluationDeadlineSeconds: 1, ...changes })
   await withControl(hub.endpoint, async ({ control }) => {
     await call(control.applyModel.bind(control) as never, modelPlan(), operatorToken)
     await call(control.applyCampaign.bind(control) as never, plan, operatorToken)
@@ -83,44 +93,48 @@ async function planRound(hub: MortalHub, round: number): Promise<CampaignState> 
   return campaign(hub)
 }
 
-/** Sends the updates of all nodes as training pods do; resolves to the order in which they were acknowledged. */
+/** Sends the updates of all nodes as training pods do, and says which were acknowledged. */
 async function sendAll(
   hub: MortalHub,
   round: number,
   base: string,
   acknowledged: Set<string>,
 ): Promise<void> {
-  const random = randomFrom(SEED + round)
-  const signal = AbortSignal.timeout(120_000)
   await Promise.all(
     NODES.map(async (node) => {
-      const bytes = updateBytes(node, round)
-      const path = join(updates, `${round}-${node}`)
-      await writeFile(path, bytes)
-      const { port, authority } = hub.endpoint
-      const http = new HubHttp({
-        host: '127.0.0.1',
-        port,
-        authority,
-        readToken: () => Promise.resolve(podToken(node)),
-      })
-      const facts = {
-        path,
-        size: bytes.byteLength,
-        digest: sha256(bytes),
-        samples: samplesOf(node),
-        steps: 3,
-        loss: 0.5,
-      }
-      const key = { campaign: CAMPAIGN, round, participant: node }
-      const backoff = { initialMs: 20, maximumMs: 100 }
-      const update = { ...key, ...facts, parameters: base, neverSent: true }
-      const outcome = await uploadUpdate(update, { http, signal, random, backoff, chunkBytes: 64 * 1024 })
-      expect(outcome).toEqual({ kind: 'accepted' })
+      await sendUpdate(hub, node, round, base)
       acknowledged.add(node)
-      http.destroy()
     }),
   )
+}
+
+async function sendUpdate(hub: MortalHub, node: string, round: number, base: string): Promise<void> {
+  const random = randomFrom(SEED + round)
+  const signal = AbortSignal.timeout(120_000)
+  const bytes = updateBytes(node, round)
+  const path = join(updates, `${round}-${node}`)
+  await writeFile(path, bytes)
+  const { port, authority } = hub.endpoint
+  const http = new HubHttp({
+    host: '127.0.0.1',
+    port,
+    authority,
+    readToken: () => Promise.resolve(podToken(node)),
+  })
+  const facts = {
+    path,
+    size: bytes.byteLength,
+    digest: sha256(bytes),
+    samples: samplesOf(node),
+    steps: 3,
+    loss: 0.5,
+  }
+  const key = { campaign: CAMPAIGN, round, participant: node }
+  const backoff = { initialMs: 20, maximumMs: 100 }
+  const update = { ...key, ...facts, parameters: base, neverSent: true }
+  const outcome = await uploadUpdate(update, { http, signal, random, backoff, chunkBytes: 64 * 1024 })
+  expect(outcome).toEqual({ kind: 'accepted' })
+  http.destroy()
 }
 
 /** Digest of the parameters that each round starts from, the first round first, and of the last result. */
@@ -182,6 +196,58 @@ describe('a hub that is killed again and again', () => {
       await hub.remove()
       expect(kills).toBe(20)
       expect(got).toEqual(want)
+    },
+    TIMEOUT_MS,
+  )
+})
+
+describe('a hub with FedBuff that is killed', () => {
+  const strategy = JSON.stringify({ type: 'FedBuff', bufferSize: 2, maxStaleness: 2 })
+  const training = { ...(campaignPlan().training as TrainingPlan), strategy }
+  const buffered = (round: number): Partial<CampaignPlan> => {
+    const attempt = { round, attempt: 1, participants: NODES, minimumUpdates: 2, deadlineSeconds: 600 }
+    return { training, round: { ...attempt, rounds: 3, population: NODES.length } }
+  }
+  const done = async (hub: MortalHub): Promise<string> => {
+    await until(async () => (await campaign(hub)).current?.phase === RoundState_Phase.DONE)
+    const { current } = await campaign(hub)
+    expect(current).toMatchObject({ received: 2, wanted: 2 })
+    return current?.parametersDigest ?? ''
+  }
+
+  /** Round 2 merges what f trained from round 1 and what b trained from round 2. */
+  async function twoRounds(hub: MortalHub, disturb: () => Promise<void>): Promise<string> {
+    const initial = sha256(Buffer.alloc(4 * PARAMETERS))
+    await planRound(hub, 1, buffered(1))
+    for (const node of ['a', 'b']) await sendUpdate(hub, node, 1, initial)
+    const first = await done(hub)
+    await planRound(hub, 2, buffered(2))
+    await sendUpdate(hub, 'f', 1, initial)
+    await disturb()
+    await sendUpdate(hub, 'f', 1, initial)
+    expect((await campaign(hub)).current).toMatchObject({ round: 2, received: 1 })
+    const commit = join(hub.directory, 'campaigns', CAMPAIGN, 'rounds', '2', 'commit.json')
+    await Promise.all([sendUpdate(hub, 'b', 2, first), until(() => existsSync(commit)).then(disturb)])
+    return done(hub)
+  }
+
+  it(
+    'counts a stale update that was acknowledged, once, and merges to the same bits',
+    async () => {
+      const model = tinyModel(new Float32Array(PARAMETERS))
+      const results: string[] = []
+      for (const kills of [false, true]) {
+        const hub = await MortalHub.create(model)
+        results.push(
+          await twoRounds(hub, async () => {
+            if (!kills) return
+            await hub.kill()
+            await hub.start()
+          }),
+        )
+        await hub.remove()
+      }
+      expect(results[1]).toBe(results[0])
     },
     TIMEOUT_MS,
   )

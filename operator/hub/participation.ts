@@ -25,6 +25,7 @@ import type { Clock, ReviewedIdentity } from './options.ts'
 import { assignmentFor } from './rounds/assignment.ts'
 import type { Campaign } from './rounds/campaign.ts'
 import type { Campaigns } from './rounds/campaigns.ts'
+import { unfinishedTraining } from './rounds/unfinished.ts'
 
 export interface ParticipationContext extends CallContext {
   readonly campaigns: Campaigns
@@ -84,6 +85,13 @@ function helloOf({ kind }: ParticipantMessage): ParticipantHello {
   )
 }
 
+interface SessionParts {
+  readonly context: ParticipationContext
+  readonly call: Call
+  readonly identity: ReviewedIdentity
+  readonly campaign: Campaign
+}
+
 class ParticipantSession {
   readonly #context: ParticipationContext
   readonly #call: Call
@@ -104,20 +112,16 @@ class ParticipantSession {
     if (!campaign) {
       throw new HubError('missing', 'CampaignUnknown', `there is no campaign ${hello.campaign.slice(0, 64)}`)
     }
-    return new ParticipantSession(context, call, identity, campaign)
+    return new ParticipantSession({ context, call, identity, campaign }, hello)
   }
 
-  private constructor(
-    context: ParticipationContext,
-    call: Call,
-    identity: ReviewedIdentity,
-    campaign: Campaign,
-  ) {
+  private constructor({ context, call, identity, campaign }: SessionParts, hello: ParticipantHello) {
     this.#context = context
     this.#call = call
     this.#identity = identity
     this.#campaign = campaign
     this.#node = requireParticipant(identity, campaign)
+    campaign.training.set(this.#node, hello.round)
     campaign.connected.set(this.#node, this)
     this.#seen()
     context.metrics.streams.inc({ service: 'Participation' })
@@ -182,6 +186,8 @@ class ParticipantSession {
     const text = JSON.stringify(assignment)
     if (text === this.#sent) return
     this.#sent = text
+    const { kind } = assignment
+    this.#campaign.training.set(this.#node, kind?.$case === 'train' ? kind.value.round : 0)
     this.#call.write(assignment)
   }
 }
@@ -203,10 +209,12 @@ async function recordEvaluation(campaign: Campaign, node: string, result: Evalua
 
 async function recordFailure(campaign: Campaign, node: string, failure: ParticipantFailure): Promise<void> {
   await campaign.locked(async () => {
-    const round = campaign.current
-    // A failure of an earlier round has no consequence any more; one before any round counts for the current one.
-    if (!round || round.closed || (failure.round !== 0 && failure.round !== round.number)) return
-    const during = round.result ? 'evaluation' : 'training'
+    const stale = unfinishedTraining(campaign, node)
+    const round = failure.round === stale?.number ? stale : campaign.current
+    // Otherwise a failure of an earlier round has no consequence any more; one before any round counts for the current one.
+    if (!round || (failure.round !== 0 && failure.round !== round.number)) return
+    if (round !== stale && round.closed) return
+    const during = round !== stale && round.result ? 'evaluation' : 'training'
     if (round.failureOf(node)?.during === during) return
     await round.addFailure({
       participant: node,

@@ -73,11 +73,6 @@ const TrainingPlan = z
     const message = `objective is ${JSON.stringify(objective)}; the strategy needs ${JSON.stringify(wanted)}`
     context.addIssue({ code: 'custom', path: ['training'], message })
   })
-  // Rounds wait for all participants and take no stale updates: buffer size and staleness would be read and ignored.
-  .refine((plan) => strategyConfigurationOf(plan).type !== 'FedBuff', {
-    path: ['strategy', 'type'],
-    message: 'is FedBuff; this hub runs the strategies that merge a round at a time',
-  })
 
 const RoundPlan = z
   .object({
@@ -114,6 +109,12 @@ const CampaignPlanSchema = z
   .superRefine(({ training, round }, context) => {
     const problem = round && problemWithCount(strategyConfigurationOf(training), round.minimumUpdates)
     if (problem) context.addIssue({ code: 'custom', path: ['round', 'minimumUpdates'], message: problem })
+  })
+  .superRefine(({ training, round }, context) => {
+    const strategy = strategyConfigurationOf(training)
+    if (strategy.type !== 'FedBuff' || !round || round.minimumUpdates <= strategy.bufferSize) return
+    const message = `is ${round.minimumUpdates}; a buffer of FedBuff holds bufferSize ${strategy.bufferSize} updates`
+    context.addIssue({ code: 'custom', path: ['round', 'minimumUpdates'], message })
   })
 type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy' | 'transfer', string>>
 

@@ -125,7 +125,7 @@ describe('the shared port', () => {
   it('ends a stream that says hello twice', async () => {
     const pod = story.participant('node-0')
     await pod.told('train')
-    pod.send({ kind: { $case: 'hello', value: { campaign: CAMPAIGN, softwareVersion: '' } } })
+    pod.send({ kind: { $case: 'hello', value: { campaign: CAMPAIGN, softwareVersion: '', round: 0 } } })
     expect(await pod.ended).toMatchObject({ code: 3 })
   })
 })

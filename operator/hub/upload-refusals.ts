@@ -30,7 +30,8 @@ export function alreadyAccepted({ round, participant }: Target, digest: string):
 
 /** Everything that can be refused before a byte of the body is read. */
 export function refuseUnfit({ campaign, round, participant }: Target, announcement: Announcement): void {
-  if (!round.isCollecting()) throw closed(round.number)
+  const placing = campaign.place(round, participant)
+  if ('refusal' in placing) throw closed(placing.refusal)
   if (!round.isChosen(participant)) {
     throw new HubError(
       'forbidden',
@@ -47,7 +48,11 @@ export function refuseUnfit({ campaign, round, participant }: Target, announceme
   refuseUnasked(campaign.strategy, announcement)
   const problem =
     campaign.codec.sizeProblem(announcement.length) ??
-    campaign.strategy.problemWith({ participant, ...factsOf(announcement) })
+    campaign.strategy.problemWith({
+      participant,
+      staleness: placing.round - round.number,
+      ...factsOf(announcement),
+    })
   if (problem !== undefined) throw refused(problem)
 }
 
@@ -62,8 +67,8 @@ export function factsOf({ samples, steps, loss, initialLoss }: Announcement): Up
   return { samples, steps, loss, ...(initialLoss !== undefined && { initialLoss }) }
 }
 
-export function closed(round: number): HubError {
-  return new HubError('gone', 'RoundClosed', `round ${round} no longer takes updates`)
+export function closed(detail: string): HubError {
+  return new HubError('gone', 'RoundClosed', detail)
 }
 
 export function refused(detail: string): HubError {

@@ -72,7 +72,7 @@ export class Uploads {
     const round = campaign.rounds.get(key.round)
     if (round) return { campaign, round, participant: node }
     const newest = campaign.current?.number ?? 0
-    if (key.round < newest) throw closed(key.round)
+    if (key.round < newest) throw closed(`round ${key.round} no longer takes updates`)
     throw new HubError(
       'missing',
       'UnknownRound',

@@ -94,6 +94,8 @@ export interface ParticipantHello {
   /** UID of the FederatedRound */
   campaign: string;
   softwareVersion: string;
+  /** round of the training under way, or of the newest update in the outbox; 0: neither. For FedBuff */
+  round: number;
 }
 
 export interface TrainingProgress {
@@ -642,6 +644,8 @@ export interface ParticipantState {
   lastSeenUnixMs: number;
   steps: number;
   totalSteps: number;
+  /** FedBuff: round whose parameters it trains from, perhaps an earlier one; 0: it does not train */
+  trainsFrom: number;
 }
 
 export interface PublishRequest {
@@ -767,7 +771,7 @@ export const ParticipantMessage: MessageFns<ParticipantMessage> = {
 };
 
 function createBaseParticipantHello(): ParticipantHello {
-  return { campaign: "", softwareVersion: "" };
+  return { campaign: "", softwareVersion: "", round: 0 };
 }
 
 export const ParticipantHello: MessageFns<ParticipantHello> = {
@@ -777,6 +781,9 @@ export const ParticipantHello: MessageFns<ParticipantHello> = {
     }
     if (message.softwareVersion !== "") {
       writer.uint32(18).string(message.softwareVersion);
+    }
+    if (message.round !== 0) {
+      writer.uint32(24).uint32(message.round);
     }
     return writer;
   },
@@ -810,6 +817,14 @@ export const ParticipantHello: MessageFns<ParticipantHello> = {
             message.softwareVersion = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -829,6 +844,7 @@ export const ParticipantHello: MessageFns<ParticipantHello> = {
     const message = createBaseParticipantHello();
     message.campaign = object.campaign ?? "";
     message.softwareVersion = object.softwareVersion ?? "";
+    message.round = object.round ?? 0;
     return message;
   },
 };
@@ -4366,6 +4382,7 @@ function createBaseParticipantState(): ParticipantState {
     lastSeenUnixMs: 0,
     steps: 0,
     totalSteps: 0,
+    trainsFrom: 0,
   };
 }
 
@@ -4400,6 +4417,9 @@ export const ParticipantState: MessageFns<ParticipantState> = {
     }
     if (message.totalSteps !== 0) {
       writer.uint32(80).uint64(message.totalSteps);
+    }
+    if (message.trainsFrom !== 0) {
+      writer.uint32(88).uint32(message.trainsFrom);
     }
     return writer;
   },
@@ -4497,6 +4517,14 @@ export const ParticipantState: MessageFns<ParticipantState> = {
             message.totalSteps = longToNumber(reader.uint64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.trainsFrom = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4524,6 +4552,7 @@ export const ParticipantState: MessageFns<ParticipantState> = {
     message.lastSeenUnixMs = object.lastSeenUnixMs ?? 0;
     message.steps = object.steps ?? 0;
     message.totalSteps = object.totalSteps ?? 0;
+    message.trainsFrom = object.trainsFrom ?? 0;
     return message;
   },
 };

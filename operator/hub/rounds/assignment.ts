@@ -4,6 +4,7 @@ import type { CheckedCampaignPlan } from '../plans.ts'
 import type { StartRecord } from '../store/records.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
+import { unfinishedTraining } from './unfinished.ts'
 
 export function assignmentFor(campaign: Campaign, node: string): Assignment {
   const { plan, start, current } = campaign
@@ -11,18 +12,26 @@ export function assignmentFor(campaign: Campaign, node: string): Assignment {
   if (campaign.failure) return idle(campaign.failure.reason)
   if (!start) return idle('CompilingTraining')
   if (!current) return idle('WaitingForRound')
-  if (current.closed) return idle('RoundDone')
-  if (current.result) return evaluationFor(current, start, plan, node)
-  if (current.commit) return idle('RoundMerging')
-  return trainingFor(campaign, current, start, node)
+  if (!current.closed && current.lacksEvaluationOf(node)) return evaluationFor(current, start, plan)
+  if (current.attempt.pausedMs !== undefined) return idle('RoundPaused')
+  const round = unfinishedTraining(campaign, node)
+  if (round) return trainingFor(campaign, round, start)
+  const reason = reasonNotToTrain(campaign, current, node)
+  return reason === undefined ? trainingFor(campaign, current, start) : idle(reason)
 }
 
-function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node: string): Assignment {
-  if (round.isShort()) return idle('RoundShort')
-  if (round.attempt.pausedMs !== undefined) return idle('RoundPaused')
-  if (!round.isChosen(node)) return idle('NotInThisRound')
-  if (round.updates.has(node)) return idle('UpdateAccepted')
-  if (round.failureOf(node)) return idle('FailedInThisRound')
+function reasonNotToTrain(campaign: Campaign, current: Round, node: string): string | undefined {
+  if (current.closed) return 'RoundDone'
+  if (current.result) return 'EvaluationNotWanted'
+  if (current.commit) return 'RoundMerging'
+  if (current.isShort()) return 'RoundShort'
+  if (!current.isChosen(node)) return 'NotInThisRound'
+  if (current.updates.has(node)) return 'UpdateAccepted'
+  if (current.failureOf(node)) return 'FailedInThisRound'
+  return 'round' in campaign.place(current, node) ? undefined : 'NoRoomForUpdate'
+}
+
+function trainingFor(campaign: Campaign, round: Round, start: StartRecord): Assignment {
   const value = {
     round: round.number,
     graphs: graphsOf(start),
@@ -39,13 +48,7 @@ function trainingFor(campaign: Campaign, round: Round, start: StartRecord, node:
   return { kind: { $case: 'train', value } }
 }
 
-function evaluationFor(
-  round: Round,
-  start: StartRecord,
-  plan: CheckedCampaignPlan,
-  node: string,
-): Assignment {
-  if (!round.lacksEvaluationOf(node)) return idle('EvaluationNotWanted')
+function evaluationFor(round: Round, start: StartRecord, plan: CheckedCampaignPlan): Assignment {
   const value = {
     round: round.number,
     graphs: graphsOf(start),

@@ -126,8 +126,8 @@ describe('a plan', () => {
       change: { training: { ...planned, strategy: '{"type":"Best"}' } },
     },
     {
-      said: 'training.strategy.type: is FedBuff; this hub runs the strategies that merge a round at a time',
-      change: { training: { ...planned, strategy: '{"type":"FedBuff"}' } },
+      said: 'round.minimumUpdates: is 2; a buffer of FedBuff holds bufferSize 1 updates',
+      change: { training: { ...planned, strategy: '{"type":"FedBuff","bufferSize":1}' } },
     },
     {
       said: 'round.minimumUpdates: Krum with byzantine 1 needs at least 5 updates',

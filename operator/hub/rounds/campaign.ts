@@ -13,11 +13,12 @@ import {
 } from '../plans.ts'
 import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
 import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/records.ts'
+import { Buffers, bufferingOf, placeUpdate, type Buffering, type Placing } from './buffer.ts'
 import { UpdateCodec } from './codec.ts'
 import type { RoundFacts } from './decide.ts'
 import { Round } from './round.ts'
 
-/** Finished rounds that are kept, besides the current one. */
+/** Finished rounds that are kept at least, besides the current one. */
 export const HISTORY = 10
 
 export interface Progress {
@@ -34,6 +35,10 @@ export class Campaign {
   readonly directory: string
   /** How updates are merged; it never changes. */
   readonly strategy: Strategy
+  /** Set when each round is a buffer (FedBuff). */
+  readonly buffering: Buffering | undefined
+  /** The accepted updates by the round that they count in. */
+  readonly buffers = new Buffers()
   #codec: UpdateCodec | undefined
   #plan: CheckedCampaignPlan
   #podByNode: ReadonlyMap<string, string>
@@ -43,6 +48,8 @@ export class Campaign {
   readonly connected = new Map<string, unknown>()
   readonly lastSeenMs = new Map<string, number>()
   readonly progress = new Map<string, Progress>()
+  /** Which round's parameters each pod trains from, as it said or was told last. */
+  readonly training = new Map<string, number>()
   /** Why the last pass could not be finished; it is tried again. */
   trouble: { reason: string; message: string } | undefined
   /** When this process began to run the campaign. */
@@ -54,7 +61,9 @@ export class Campaign {
 
   private constructor(directory: string, plan: CheckedCampaignPlan) {
     this.directory = directory
-    this.strategy = strategyOf(strategyConfigurationOf(plan.training))
+    const configuration = strategyConfigurationOf(plan.training)
+    this.strategy = strategyOf(configuration)
+    this.buffering = bufferingOf(configuration)
     this.#plan = plan
     this.#podByNode = podByNode(plan)
   }
@@ -73,7 +82,9 @@ export class Campaign {
     campaign.failure = await readRecord(join(directory, 'failure.json'), CampaignFailureRecord)
     for (const name of await listDirectory(join(directory, 'rounds'))) {
       const round = await Round.load(join(directory, 'rounds', name))
-      if (round) campaign.rounds.set(round.number, round)
+      if (!round) continue
+      campaign.rounds.set(round.number, round)
+      for (const update of round.updates.values()) campaign.buffers.add(round.number, update)
     }
     return campaign
   }
@@ -93,6 +104,11 @@ export class Campaign {
 
   get current(): Round | undefined {
     return this.rounds.get(Math.max(0, ...this.rounds.keys()))
+  }
+
+  /** How many rounds back there may be something to take an update for, or to tell about. */
+  get keptRounds(): number {
+    return Math.max(HISTORY, (this.buffering?.maxStaleness ?? 0) + 1)
   }
 
   /** Runs one change; changes of a campaign never overlap. */
@@ -182,17 +198,36 @@ export class Campaign {
     return [...graphs, ...initial, ...rounds].map(({ digest }) => digest)
   }
 
+  /** The round in whose merge an update to this one would count, if there is any. */
+  place(round: Round, participant: string): Placing {
+    const { buffering, buffers, current, plan } = this
+    if (!buffering || !current) {
+      if (round.isCollecting()) return { round: round.number }
+      return { refusal: `round ${round.number} no longer takes updates` }
+    }
+    const facts = {
+      ...buffering,
+      current: current.number,
+      committed: current.commit !== undefined,
+      lastRound: Math.max(current.number, plan.round?.rounds ?? 0),
+      counting: (number: number) => buffers.of(number),
+    }
+    return placeUpdate(facts, participant, round.number)
+  }
+
   /** Everything the round's state machine decides by. */
   facts(round: Round): RoundFacts {
     const result = round.result
+    const accepted = new Set(this.buffers.of(round.number).keys())
     return {
       participants: round.attempt.participants,
       minimumUpdates: round.attempt.minimumUpdates,
+      bufferSize: this.buffering?.bufferSize,
       deadlineMs: this.deadlineOf(round),
       paused: round.attempt.pausedMs !== undefined,
-      accepted: new Set(round.updates.keys()),
+      accepted,
       failed: round.failedInTraining(),
-      unmergeable: this.strategy.precondition(round.updates.size) !== undefined,
+      unmergeable: this.strategy.precondition(accepted.size) !== undefined,
       short: round.isShort(),
       committed: round.commit !== undefined,
       merged: result !== undefined,
@@ -206,13 +241,14 @@ export class Campaign {
     }
   }
 
-  /** Makes an update count, if the round still collects. The record on the disk is the acknowledgement. */
-  async acceptUpdate(round: Round, record: UpdateRecord): Promise<void> {
+  /** Makes an update count, if it still can. The record on the disk is the acknowledgement. */
+  async acceptUpdate(round: Round, update: Omit<UpdateRecord, 'countsIn'>): Promise<void> {
     await this.locked(async () => {
-      if (!round.isCollecting()) {
-        throw new HubError('gone', 'RoundClosed', `round ${round.number} no longer takes updates`)
-      }
+      const placing = this.place(round, update.participant)
+      if ('refusal' in placing) throw new HubError('gone', 'RoundClosed', placing.refusal)
+      const record = { ...update, countsIn: placing.round }
       await round.addUpdate(record)
+      this.buffers.add(round.number, record)
     })
     this.changed()
   }

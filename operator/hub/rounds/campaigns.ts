@@ -4,6 +4,7 @@ import { HubError } from '../errors.ts'
 import type { CheckedCampaignPlan } from '../plans.ts'
 import { listDirectory, makeDirectory, removeTree } from '../store/files.ts'
 import { Campaign } from './campaign.ts'
+import { dropMergedBytes } from './spool.ts'
 import { CampaignRunner, type RunnerContext } from './runner.ts'
 
 export class Campaigns {
@@ -25,7 +26,7 @@ export class Campaigns {
     for (const uid of await listDirectory(this.#directory)) {
       const campaign = await Campaign.load(join(this.#directory, uid))
       if (!campaign) continue
-      for (const round of campaign.rounds.values()) if (round.result) await round.dropUpdateBytes()
+      for (const round of campaign.rounds.values()) if (round.result) await dropMergedBytes(campaign, round)
       this.#add(campaign)
     }
   }

@@ -7,7 +7,7 @@ import { rangesOfUpdate, withoutValues } from './local-values.ts'
 import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
 import type { Campaign } from './campaign.ts'
-import type { Round } from './round.ts'
+import { uploadPath, type Round } from './round.ts'
 
 export type Merged = Pick<ResultRecord, 'parameters' | 'state'>
 
@@ -49,10 +49,14 @@ function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeCon
   const { trainableCount } = start
   const counts = { parameterCount, trainableCount, sections: strategy.sections.length }
   const local = rangesOfUpdate(start.localRanges, counts)
-  const updates = round.commit.updates.map(({ digest, ...update }) => ({
-    ...update,
-    open: withoutValues(campaign.codec.open(round.uploadPath(update.participant, digest)), local),
-  }))
+  const updates = round.commit.updates.map(({ digest, trainedFrom = round.number, ...update }) => {
+    const path = uploadPath(campaign.roundDirectory(trainedFrom), update.participant, digest)
+    return {
+      ...update,
+      staleness: round.number - trainedFrom,
+      open: withoutValues(campaign.codec.open(path), local),
+    }
+  })
   const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
   return {
     ...{ strategy, updates, kernels, signal },

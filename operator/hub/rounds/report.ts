@@ -5,10 +5,11 @@ import {
   type ParticipantState,
   type RoundState,
 } from '#federation/wire/generated/tributary.ts'
-import type { EvaluationRecord } from '../store/records.ts'
+import type { EvaluationRecord, UpdateRecord } from '../store/records.ts'
 import { HISTORY, type Campaign } from './campaign.ts'
 import { phaseOf, type Phase } from './decide.ts'
 import type { Round } from './round.ts'
+import { unfinishedTraining } from './unfinished.ts'
 
 const PHASES: Record<Phase, RoundState_Phase> = {
   Collecting: RoundState_Phase.COLLECTING,
@@ -72,8 +73,8 @@ function roundState(campaign: Campaign, round: Round): RoundState {
     round: round.number,
     attempt: round.attempt.attempt,
     phase: PHASES[phaseOf(campaign.facts(round))],
-    ...contributions(round),
-    wanted: new Set([...round.attempt.participants, ...round.updates.keys()]).size,
+    ...contributions(round.commit?.updates ?? [...campaign.buffers.of(round.number).values()]),
+    wanted: campaign.buffering?.bufferSize ?? askedFor(round),
     minimumUpdates: round.attempt.minimumUpdates,
     metrics: meanMetrics([...round.evaluations.values()]),
     evaluations: round.evaluations.size,
@@ -88,7 +89,7 @@ function roundState(campaign: Campaign, round: Round): RoundState {
 
 function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' | 'message'> {
   if (round.isShort() && !round.commit) {
-    const message = campaign.strategy.precondition(round.updates.size)
+    const message = campaign.strategy.precondition(campaign.buffers.of(round.number).size)
     const reason = round.short?.reason ?? ''
     return { reason, message: reason === 'UpdatesNotMergeable' ? (message ?? '') : '' }
   }
@@ -96,8 +97,13 @@ function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' |
   return { reason: trouble?.reason ?? '', message: trouble?.message ?? '' }
 }
 
-function contributions(round: Round): Pick<RoundState, 'received' | 'samples' | 'trainingLoss'> {
-  const updates = round.commit?.updates ?? [...round.updates.values()]
+function askedFor({ attempt, updates }: Round): number {
+  return new Set([...attempt.participants, ...updates.keys()]).size
+}
+
+function contributions(
+  updates: readonly Pick<UpdateRecord, 'samples' | 'loss'>[],
+): Pick<RoundState, 'received' | 'samples' | 'trainingLoss'> {
   const samples = updates.reduce((sum, update) => sum + update.samples, 0)
   const weightedLoss = updates.reduce((sum, update) => sum + update.samples * update.loss, 0)
   return { received: updates.length, samples, trainingLoss: samples > 0 ? weightedLoss / samples : 0 }
@@ -141,15 +147,17 @@ function participantStates(campaign: Campaign): ParticipantState[] {
 
 function participantState(campaign: Campaign, node: string): ParticipantState {
   const round = campaign.current
+  const trainsFrom = unfinishedTraining(campaign, node)?.number ?? 0
   return {
     node,
     connected: campaign.connected.has(node),
     round: round?.number ?? 0,
-    updateAccepted: round?.updates.has(node) ?? false,
+    updateAccepted: campaign.buffers.of(round?.number ?? 0).has(node),
     evaluated: round?.evaluations.has(node) ?? false,
     ...failureOf(round, node),
     lastSeenUnixMs: campaign.lastSeenMs.get(node) ?? 0,
-    ...progressOf(campaign, node),
+    ...progressOf(campaign, node, trainsFrom),
+    trainsFrom,
   }
 }
 
@@ -161,8 +169,13 @@ function failureOf(
   return { failureReason: failure?.reason ?? '', failureMessage: failure?.message ?? '' }
 }
 
-function progressOf(campaign: Campaign, node: string): Pick<ParticipantState, 'steps' | 'totalSteps'> {
+function progressOf(
+  campaign: Campaign,
+  node: string,
+  trainsFrom: number,
+): Pick<ParticipantState, 'steps' | 'totalSteps'> {
   const progress = campaign.progress.get(node)
-  if (!progress || progress.round !== campaign.current?.number) return { steps: 0, totalSteps: 0 }
+  const round = trainsFrom === 0 ? campaign.current?.number : trainsFrom
+  if (!progress || progress.round !== round) return { steps: 0, totalSteps: 0 }
   return { steps: progress.steps, totalSteps: progress.totalSteps }
 }

@@ -98,14 +98,14 @@ export class Round {
 
   /** Where a participant's update is spooled. */
   uploadDirectory(participant: string): string {
-    return join(this.directory, 'updates', participant)
+    return uploadDirectory(this.directory, participant)
   }
 
   uploadPath(participant: string, digest: string): string {
-    return join(this.uploadDirectory(participant), `${digest.slice('sha256:'.length)}.update`)
+    return uploadPath(this.directory, participant, digest)
   }
 
-  /** Frees the bytes of the updates once the merged parameters are durable; what was accepted stays on record. */
+  /** Frees the bytes of all updates, those included that arrive; what was accepted stays on record. */
   async dropUpdateBytes(): Promise<void> {
     for (const participant of await listDirectory(join(this.directory, 'updates'))) {
       for (const name of await listDirectory(this.uploadDirectory(participant))) {
@@ -153,6 +153,15 @@ export class Round {
   isCollecting(): boolean {
     return !this.commit && !this.isShort()
   }
+}
+
+/** Where the bytes of an update lie that was trained from the round of this directory. */
+export function uploadPath(roundDirectory: string, participant: string, digest: string): string {
+  return join(uploadDirectory(roundDirectory, participant), `${digest.slice('sha256:'.length)}.update`)
+}
+
+function uploadDirectory(roundDirectory: string, participant: string): string {
+  return join(roundDirectory, 'updates', participant)
 }
 
 async function loadAll<T extends { participant: string }>(

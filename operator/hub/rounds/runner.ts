@@ -9,13 +9,15 @@ import type { Clock } from '../options.ts'
 import type { BlobStore } from '../store/blobs.ts'
 import type { CommitRecord, ResultRecord, StartRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
-import { HISTORY, type Campaign } from './campaign.ts'
+import type { Campaign } from './campaign.ts'
 import { transferOf } from '../plans.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
 import { deltaBetween } from './delta.ts'
+import { evaluatorsOf } from './evaluators.ts'
 import { mergeRound, type Merged } from './merging.ts'
 import { attemptToOpen } from './opening.ts'
 import { Round } from './round.ts'
+import { dropMergedBytes } from './spool.ts'
 
 export interface RunnerContext {
   readonly blobs: BlobStore
@@ -180,7 +182,7 @@ export class CampaignRunner {
     const decision = decideRound(this.#campaign.facts(round), nowMs)
     switch (decision.act) {
       case 'commit':
-        await round.save('commit', { closedMs: nowMs, updates: committedUpdates(round) })
+        await round.save('commit', { closedMs: nowMs, updates: this.#countingIn(round) })
         break
       case 'endShort':
         await round.save('short', {
@@ -199,6 +201,12 @@ export class CampaignRunner {
       case 'merge':
     }
     return decision
+  }
+
+  #countingIn(round: Round): CommitRecord['updates'] {
+    return [...this.#campaign.buffers.of(round.number).values()]
+      .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
+      .map(({ size: _size, acceptedMs: _accepted, countsIn: _round, ...update }) => update)
   }
 
   async #merge(round: Round): Promise<void> {
@@ -220,7 +228,7 @@ export class CampaignRunner {
       return
     }
     stopTimer()
-    await round.dropUpdateBytes()
+    await dropMergedBytes(campaign, round)
   }
 
   /** Never the reason that a round does not go on. */
@@ -242,19 +250,18 @@ export class CampaignRunner {
     merged: Merged & Pick<ResultRecord, 'delta'>,
     mergedMs: number,
   ): Promise<void> {
-    const failed = round.failedInTraining()
-    const evaluators = round.attempt.participants.filter(
-      (node) => !failed.has(node) && this.#campaign.podOf(node) !== undefined,
-    )
+    const evaluators = evaluatorsOf(this.#campaign, round)
     const evaluationDeadlineMs = mergedMs + this.#campaign.plan.evaluationDeadlineSeconds * 1000
     await round.save('result', { ...merged, mergedMs, evaluationDeadlineMs, evaluators })
   }
 
   async #forgetOldRounds(): Promise<void> {
-    const newest = this.#campaign.current?.number ?? 0
-    const old = [...this.#campaign.rounds.values()].filter((round) => round.number <= newest - HISTORY)
+    const { current, keptRounds, rounds, buffers } = this.#campaign
+    const newest = current?.number ?? 0
+    const old = [...rounds.values()].filter((round) => round.number <= newest - keptRounds)
     for (const round of old) {
-      this.#campaign.rounds.delete(round.number)
+      rounds.delete(round.number)
+      buffers.forget(round.number)
       await round.remove()
     }
     if (old.length > 0) this.#context.sweep()
@@ -274,10 +281,4 @@ async function putGraphs(
       personalTrainingStep: await blobs.put(personal.trainingStep),
     }),
   }
-}
-
-function committedUpdates(round: Round): CommitRecord['updates'] {
-  return [...round.updates.values()]
-    .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
-    .map(({ size: _size, acceptedMs: _accepted, ...update }) => update)
 }

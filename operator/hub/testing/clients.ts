@@ -76,7 +76,8 @@ export class TestParticipant {
   readonly #stream
   #waiting: (() => void)[] = []
 
-  constructor(client: ParticipationClient, token: string, campaign: string) {
+  /** @param round what the pod says it trains */
+  constructor(client: ParticipationClient, token: string, campaign: string, round = 0) {
     this.#stream = client.participate(bearer(token))
     this.ended = new Promise((resolve) => {
       this.#stream.on('error', resolve)
@@ -86,7 +87,7 @@ export class TestParticipant {
       this.assignments.push(assignment)
       for (const wake of this.#waiting.splice(0)) wake()
     })
-    this.send({ kind: { $case: 'hello', value: { campaign, softwareVersion: 'test' } } })
+    this.send({ kind: { $case: 'hello', value: { campaign, softwareVersion: 'test', round } } })
   }
 
   send(message: ParticipantMessage): void {

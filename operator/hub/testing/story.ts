@@ -152,8 +152,8 @@ export class Story {
     return this.campaign()
   }
 
-  participant(node: string): TestParticipant {
-    return new TestParticipant(this.#clients.participation, podToken(node), CAMPAIGN)
+  participant(node: string, round = 0): TestParticipant {
+    return new TestParticipant(this.#clients.participation, podToken(node), CAMPAIGN, round)
   }
 
   /** What a node would send for the round that its pod was told to train. */

@@ -1,0 +1,13 @@
+// With FedBuff a pod goes on with what it trains while others open new rounds: the round it trains from stays its assignment
+// until its update is accepted, it fails, or the update could not count in any round any more. Other strategies have no such
+// training: whatever is not in when a round closes is dropped.
+import type { Campaign } from './campaign.ts'
+import type { Round } from './round.ts'
+
+/** The round whose parameters this node trains from and whose update is still worth waiting for. */
+export function unfinishedTraining(campaign: Campaign, node: string): Round | undefined {
+  if (!campaign.buffering) return undefined
+  const round = campaign.rounds.get(campaign.training.get(node) ?? 0)
+  if (!round?.isChosen(node) || round.updates.has(node) || round.failureOf(node)) return undefined
+  return 'round' in campaign.place(round, node) ? round : undefined
+}
