@@ -1,8 +1,9 @@
 // The edge side's one program: `train` in training pods, `agent` in the DaemonSet. This file alone reads the environment,
-// randomness and signals, and decides the exit status. The training and inference threads start from it too.
+// randomness and signals, and decides the exit status. The training and inference threads start from it too. What only one
+// of them needs is loaded by that one: a pod that waits for its round holds neither ONNX Runtime nor the agent's server.
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { isMainThread } from 'node:worker_threads'
+import { isMainThread, workerData } from 'node:worker_threads'
 
 import { Command } from 'commander'
 import { pino } from 'pino'
@@ -10,11 +11,9 @@ import { pino } from 'pino'
 import { type HubEndpoint, tokenFromFile } from '#federation/wire/endpoint.ts'
 
 import packageDescription from '../package.json' with { type: 'json' }
-import { runAgent } from './agent/agent.ts'
-import './agent/thread.ts'
+import type { ModelThreadSettings } from './agent/model-jobs.ts'
 import { AgentSettings, SettingsError, TrainSettings, readPublicKeys, readSettings } from './environment.ts'
-import './train/thread.ts'
-import { runTraining } from './train/train.ts'
+import type { ThreadSettings } from './train/jobs.ts'
 
 const EXIT_SETTINGS = 2
 /** As a shell reports SIGTERM: not a success, so a training pod that a reboot ends is started again. */
@@ -75,6 +74,7 @@ interface TrainFlags {
 
 async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
   const settings = readSettings(TrainSettings, process.env)
+  const { runTraining } = await import('./train/train.ts')
   return await runTraining({
     hub: hubEndpoint(settings, flags.tokenFile),
     campaign: settings.TRIBUTARY_CAMPAIGN,
@@ -98,6 +98,7 @@ interface AgentFlags {
 
 async function agent(flags: AgentFlags, signal: AbortSignal): Promise<never> {
   const settings = readSettings(AgentSettings, process.env)
+  const { runAgent } = await import('./agent/agent.ts')
   return await runAgent({
     hub: hubEndpoint(settings, flags.tokenFile),
     keys: readPublicKeys(settings.TRIBUTARY_SIGNING_PUBLIC_KEY),
@@ -136,4 +137,10 @@ function program(): Command {
   return edge
 }
 
+/** What a thread does follows from what it was started with. */
+async function serveThread({ role }: ThreadSettings | ModelThreadSettings): Promise<void> {
+  await (role === 'trainer' ? import('./train/thread.ts') : import('./agent/thread.ts'))
+}
+
 if (isMainThread) await program().parseAsync()
+else await serveThread(workerData as ThreadSettings | ModelThreadSettings)

@@ -49,6 +49,6 @@ function comparison(what: string, ours: Memory, theirs: Memory): Row {
     name: `${what}, against a Flower SuperNode with its SuperExec`,
     value: theirs.resident / ours.resident,
     goal: 5,
-    note: `${own} against ${peer}`,
+    note: `${own} against ${peer}; a Node.js process that has loaded TLS, HTTP and HTTP/2 and does nothing holds 56 MB`,
   })
 }

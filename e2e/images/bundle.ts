@@ -2,7 +2,7 @@
 // Runtime is inside. Run by itself it writes all bundles into dist/.
 import { chmod } from 'node:fs/promises'
 import path from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { checkoutFolder } from '#e2e/cluster/paths.ts'
 
 export const images = ['operator', 'edge-agent'] as const
@@ -12,6 +12,22 @@ export type ImageName = (typeof images)[number]
 const requireBanner =
   "import { createRequire as __createRequire } from 'node:module';" +
   'const require = __createRequire(import.meta.url);'
+
+/**
+ * ES modules load what they import before any of them runs. A bundle's parts that are imported when they are needed would so
+ * load ONNX Runtime, 20 MB of it, in every process; behind a require it is loaded by the first part that runs and needs it.
+ */
+const lazyOnnxRuntime: Plugin = {
+  name: 'lazy-onnxruntime',
+  setup: (bundling) => {
+    bundling.onResolve({ filter: /^onnxruntime-node$/ }, ({ path: name, namespace }) =>
+      namespace === 'lazy' ? { path: name, external: true } : { path: name, namespace: 'lazy' },
+    )
+    bundling.onLoad({ filter: /^/, namespace: 'lazy' }, ({ path: name }) => ({
+      contents: `module.exports = require(${JSON.stringify(name)})`,
+    }))
+  },
+}
 
 export function bundlePath(image: ImageName): string {
   return path.join(checkoutFolder, 'dist', image, 'main.mjs')
@@ -27,8 +43,10 @@ export async function bundle(entry: string, output: string): Promise<void> {
     format: 'esm',
     target: 'node24',
     banner: { js: requireBanner },
-    external: ['onnxruntime-node'],
+    plugins: [lazyOnnxRuntime],
     legalComments: 'none',
+    // Node.js keeps the text of a program in memory. Names stay: stack traces are read.
+    minifyWhitespace: true,
     sourcemap: false,
     logLevel: 'warning',
   })
