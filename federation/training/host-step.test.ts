@@ -16,7 +16,7 @@ import { hostStep } from './host-step.ts'
 import { readModel } from './model.ts'
 import type { TrainResult } from './requests.ts'
 import { LocalTrainer, type TrainerOptions } from './session.ts'
-import { filled, modelBytes, type ModelParts, node, someNumbers, x } from './testdata/models.ts'
+import { filled, modelBytes, type ModelParts, node, someNumbers, weight, x } from './testdata/models.ts'
 
 await ensureAddon()
 const [compiledKernel] = compiledKernels()
@@ -111,6 +111,22 @@ describe('who takes the step', () => {
     const wrong = { ...ADAM, update: 'Host', stepsPerCall: 2 } as const
     await expect(compileTraining(readModel(CNN), wrong)).rejects.toThrow('update Host needs stepsPerCall 1')
   })
+})
+
+it.each(['Graph', 'Host'] as const)('on two threads a training gives its bits again: %s', async (update) => {
+  const parts: ModelParts = {
+    inputs: [x('batch', 300)],
+    nodes: [node('MatMul', ['x', 'w'], 'h'), node('Tanh', ['h'], 'k'), node('MatMul', ['k', 'v'], 'y')],
+    initializers: { w: weight(300, 500), v: weight(500, 2) },
+  }
+  const compiled = await compileTraining(readModel(modelBytes(parts)), { ...ADAM, update, stepsPerCall: 1 })
+  const options = { intraOpNumThreads: 2, ...(compiledKernel && { kernels: compiledKernel }) }
+  const [want, ...others] = [
+    await train(compiled, options),
+    await train(compiled, options),
+    await train(compiled, options),
+  ]
+  for (const other of others) expect(other).toEqual(want)
 })
 
 it("Adam's program needs two registers, Yogi's starts from its accumulator", () => {

@@ -65,6 +65,8 @@ export class LocalTrainer {
       executionMode: 'sequential',
       // Would hold all values of a run in one block, beside the arena of the first run: twice the memory, no time gained.
       enableMemPattern: false,
+      // A thread that has nothing to do sleeps. Spinning would take the core that something else on the node needs.
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
       logSeverityLevel: 3,
     }
     const training = await ort.InferenceSession.create(
