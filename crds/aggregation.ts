@@ -6,7 +6,10 @@ import { rule, validations, type Rule } from './rules.ts'
 
 /** Strategies whose parameters all have a default, and those whose member must be written. */
 const WITH_DEFAULTS = ['FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'Scaffold', 'GeometricMedian']
-const WITHOUT = ['FedProx', 'QFedAvg', 'FedDyn', 'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan', 'NormClipping']
+const WITHOUT = [
+  ...['FedProx', 'QFedAvg', 'FedDyn', 'FedBuff', 'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan'],
+  'NormClipping',
+]
 
 const serverLearningRate = (value: number) =>
   z.number().gt(0).max(1e6).default(value).describe('Step size of the server.')
@@ -67,6 +70,28 @@ const means = {
     .describe(parametersOf('FedDyn')),
 }
 
+const asynchronous = {
+  fedBuff: z
+    .object({
+      bufferSize: z
+        .int()
+        .min(1)
+        .max(10000)
+        .describe('Updates that close a round, whoever else still trains.'),
+      maxStaleness: z
+        .int()
+        .min(0)
+        .max(100)
+        .default(20)
+        .describe(
+          'Rounds that may have closed since an update began; what is older is dropped. The parameters of so many rounds are kept.',
+        ),
+      serverLearningRate: serverLearningRate(1),
+    })
+    .optional()
+    .describe(parametersOf('FedBuff')),
+}
+
 const robust = {
   trimmedMean: z
     .object({ trimmed: z.int().min(0).max(10000).describe('Values left out at each end.') })
@@ -106,7 +131,7 @@ const robust = {
 
 const TYPES = [
   ...(['FedAvg', 'FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'FedProx', 'Scaffold', 'FedNova'] as const),
-  ...(['QFedAvg', 'FedDyn', 'Median', 'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan'] as const),
+  ...(['QFedAvg', 'FedDyn', 'FedBuff', 'Median', 'TrimmedMean', 'Krum', 'MultiKrum', 'Bulyan'] as const),
   ...(['GeometricMedian', 'NormClipping'] as const),
 ] as const
 
@@ -118,9 +143,10 @@ export const Aggregation = z
           .enum(TYPES)
           .default('FedAvg')
           .describe(
-            'FedAvg: mean of the updates weighted by training samples (McMahan et al. 2017). FedAvgM, FedAdagrad, FedAdam, FedYogi: a server optimiser on that mean. FedProx, Scaffold, FedNova, QFedAvg, FedDyn: for nodes whose data differ. Median, TrimmedMean, Krum, MultiKrum, Bulyan, GeometricMedian, NormClipping: for participants that may lie.',
+            'FedAvg: mean of the updates weighted by training samples (McMahan et al. 2017). FedAvgM, FedAdagrad, FedAdam, FedYogi: a server optimiser on that mean. FedProx, Scaffold, FedNova, QFedAvg, FedDyn: for nodes whose data differ. FedBuff: for nodes of unlike speed, nobody is waited for. Median, TrimmedMean, Krum, MultiKrum, Bulyan, GeometricMedian, NormClipping: for participants that may lie.',
           ),
         ...means,
+        ...asynchronous,
         ...robust,
       })
       .meta(validations(...goesWithItsType(...WITH_DEFAULTS, ...WITHOUT), ...needsItsMember(...WITHOUT)))
@@ -132,6 +158,7 @@ export const Aggregation = z
 
 const strategy = 'self.aggregation.strategy'
 const quorum = 'self.completion.minUpdates'
+const buffer = `${strategy}.fedBuff`
 
 /** @param needed CEL of the number of updates that the strategy needs, from its member `m` */
 function needs(type: string, needed: (m: string) => string, words: string): Rule {
@@ -159,6 +186,16 @@ export const aggregationRules: Rule[] = [
     `!(${strategy}.type in [${COMPARING.map((type) => `'${type}'`).join(', ')}]) || (has(self.participants.perRound) && self.participants.perRound <= ${MOST_COMPARED})`,
     `a strategy that compares every two updates needs participants.perRound, of at most ${MOST_COMPARED}`,
     { fieldPath: '.participants.perRound', value: `${strategy}.type` },
+  ),
+  rule(
+    `${strategy}.type != 'FedBuff' || !has(${buffer}) || ${quorum} <= ${buffer}.bufferSize`,
+    'completion.minUpdates is too high for FedBuff: a round closes with fedBuff.bufferSize updates',
+    { fieldPath: '.completion.minUpdates' },
+  ),
+  rule(
+    `${strategy}.type != 'FedBuff' || !has(${buffer}) || !has(self.participants.perRound) || ${buffer}.bufferSize <= self.participants.perRound`,
+    'participants.perRound is too low for FedBuff: so many nodes cannot fill fedBuff.bufferSize',
+    { fieldPath: '.participants.perRound' },
   ),
   rule(
     `${strategy}.type != 'Scaffold' || self.training.optimizer.type == 'SGD'`,

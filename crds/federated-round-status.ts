@@ -7,7 +7,7 @@ const Metrics = z.record(z.string().max(63), z.number()).meta({ maxProperties: 1
 const RoundSummary = z.object({
   round: z.int().min(1).describe('Number of the round, from 1.'),
   updates: z.int().min(0).describe('Updates that were merged.'),
-  wanted: z.int().min(0).describe('Nodes that were asked.'),
+  wanted: z.int().min(0).describe('Nodes that were asked; with FedBuff, the buffer size.'),
   samples: z.int().min(0).describe('Training samples behind the merged model.'),
   evaluations: z.int().min(0).describe('Nodes whose evaluation is in the metrics.'),
   metrics: Metrics.describe('Metrics of the merged model, weighted by held-out samples.'),
@@ -34,7 +34,7 @@ export const FederatedRoundStatus = z
     updates: z
       .object({
         received: z.int().min(0).describe('Updates accepted in the current round.'),
-        wanted: z.int().min(0).describe('Nodes asked in the current round.'),
+        wanted: z.int().min(0).describe('Nodes asked in the current round; with FedBuff, the buffer size.'),
       })
       .optional()
       .describe('Updates of the current round.'),

@@ -29,7 +29,7 @@ const Participants = z
       .max(10000)
       .optional()
       .describe(
-        'Nodes that train in one round at most, drawn anew each round. Default: every Ready node that matches.',
+        'Nodes that train in one round at most, drawn anew each round; with FedBuff, at one time. Default: every Ready node that matches.',
       ),
   })
   .describe('Who takes part.')

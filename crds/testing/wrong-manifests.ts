@@ -183,6 +183,26 @@ const strategies: WrongManifest[] = [
     says: ['spec.participants.perRound', '"GeometricMedian"', 'of at most 1024'],
   },
   {
+    name: 'FedBuff without a buffer size',
+    manifest: strategy('FedBuff', {}),
+    says: ['spec.aggregation.strategy.type', '"FedBuff"', 'type FedBuff needs fedBuff'],
+  },
+  {
+    name: 'a quorum that is larger than the buffer',
+    manifest: strategy('FedBuff', { fedBuff: { bufferSize: 3 } }, few),
+    says: ['spec.completion.minUpdates', 'too high for FedBuff', 'fedBuff.bufferSize'],
+  },
+  {
+    name: 'a buffer that is larger than the draw',
+    manifest: strategy('FedBuff', { fedBuff: { bufferSize: 11 } }, few),
+    says: ['spec.participants.perRound', 'too low for FedBuff', 'fedBuff.bufferSize'],
+  },
+  {
+    name: 'a staleness for which parameters are not kept',
+    manifest: strategy('FedBuff', { fedBuff: { bufferSize: 4, maxStaleness: 101 } }, few),
+    says: ['spec.aggregation.strategy.fedBuff.maxStaleness', '101', 'less than or equal to 100'],
+  },
+  {
     name: 'SCAFFOLD with an optimiser that is not SGD',
     manifest: strategy('Scaffold', {}, { training: { ...regression, optimizer: { type: 'Adam' } } }),
     says: ['spec.training.optimizer.type', '"Adam"', 'Scaffold needs training.optimizer.type SGD'],

@@ -6,6 +6,7 @@ import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.
 import { truncate } from '#operator/conditions.ts'
 import type { NodeView, PodView } from '#operator/objects.ts'
 import type { Observation } from './decision.ts'
+import { isBuffered } from './plan.ts'
 import { poolOf } from './situation.ts'
 
 type Attention = NonNullable<FederatedRoundStatus['participants']>[number]
@@ -31,6 +32,7 @@ export function attention(seen: Observation): Attention[] {
         pod: pods.get(name),
         state: states.get(name),
         round: current,
+        buffered: isBuffered(seen.round.spec),
         name,
       })
       return cause ? [{ node: name, reason: cause.reason, message: truncate(cause.message, 512) }] : []
@@ -44,6 +46,8 @@ interface Facts {
   pod: PodView | undefined
   state: ParticipantState | undefined
   round: RoundState | undefined
+  /** Nobody is late who trains on for a later round. */
+  buffered: boolean
 }
 
 function causeOf(facts: Facts): { reason: string; message: string } | undefined {
@@ -57,7 +61,7 @@ function causeOf(facts: Facts): { reason: string; message: string } | undefined 
   if (here && here.failureReason !== '') return { reason: here.failureReason, message: here.failureMessage }
   const ofPod = podCause(facts)
   if (ofPod) return ofPod
-  if (round.phase === Phase.COLLECTING) return undefined
+  if (round.phase === Phase.COLLECTING || facts.buffered) return undefined
   return { reason: 'Late', message: `no update to round ${round.round} when it closed` }
 }
 

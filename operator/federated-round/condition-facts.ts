@@ -4,13 +4,14 @@ import type { ConditionFacts } from '#operator/conditions.ts'
 import { timestamp } from '#operator/conditions.ts'
 import { isReady } from '#operator/objects.ts'
 import type { Observation } from './decision.ts'
+import { isBuffered } from './plan.ts'
 import { because, poolOf } from './situation.ts'
 import type { Situation } from './situation.ts'
 
 type Verdict = Omit<ConditionFacts, 'type'>
 
 export function conditionFacts(seen: Observation, situation: Situation): ConditionFacts[] {
-  const progressing = progressingFact(situation)
+  const progressing = progressingFact(seen, situation)
   return [
     { type: 'Ready', ...readyFact(situation, progressing) },
     { type: 'ModelReady', ...modelFact(seen, situation) },
@@ -21,7 +22,7 @@ export function conditionFacts(seen: Observation, situation: Situation): Conditi
   ]
 }
 
-function progressingFact(situation: Situation): Verdict {
+function progressingFact({ round: { spec } }: Observation, situation: Situation): Verdict {
   switch (situation.kind) {
     case 'ended': {
       const reason =
@@ -57,7 +58,7 @@ function progressingFact(situation: Situation): Verdict {
       }
     }
     case 'running':
-      return { status: 'True', reason: 'RoundRunning', message: describe(situation.round) }
+      return { status: 'True', reason: 'RoundRunning', message: describe(situation.round, isBuffered(spec)) }
     case 'publishing':
       return {
         status: 'True',
@@ -74,15 +75,21 @@ function progressingFact(situation: Situation): Verdict {
 }
 
 /** Without counts: they have columns of their own, and a message that changes with every update is noise. */
-function describe(round: RoundState): string {
+function describe(round: RoundState, buffered: boolean): string {
   switch (round.phase) {
     case 'COLLECTING':
-      return `round ${round.round}, attempt ${round.attempt}: ${round.wanted} nodes were asked, at least ${round.minimumUpdates} must answer, closes at ${timestamp(round.deadlineUnixMs)} at the latest`
+      return `round ${round.round}, attempt ${round.attempt}: ${collecting(round, buffered)} at ${timestamp(round.deadlineUnixMs)} at the latest`
     case 'MERGING':
       return `round ${round.round}: merging ${round.received} updates${because(round)}`
     default:
       return `round ${round.round}: waiting for the nodes' evaluations of the merged model`
   }
+}
+
+function collecting({ wanted, participants, minimumUpdates }: RoundState, buffered: boolean): string {
+  return buffered
+    ? `${participants.length} nodes train, closes with the first ${wanted} updates, or with at least ${minimumUpdates}`
+    : `${wanted} nodes were asked, at least ${minimumUpdates} must answer, closes`
 }
 
 function readyFact(situation: Situation, progressing: Verdict): Verdict {

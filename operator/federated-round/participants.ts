@@ -1,6 +1,7 @@
 // Which nodes may train, and which of them are drawn for a round. Pure: the draw depends on the campaign's UID, seed,
 // round and attempt only, so that a restarted operator draws the same nodes from the same fleet.
 import { createHash } from 'node:crypto'
+import type { ParticipantState } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfile, FederatedRound, NodeView } from '#operator/objects.ts'
 import { isReady } from '#operator/objects.ts'
 import { matches } from '#operator/selector.ts'
@@ -28,7 +29,7 @@ export function candidates(round: FederatedRound, profiles: DeviceProfile[], nod
   return found.sort((a, b) => compareNames(a.node.name, b.node.name))
 }
 
-/** Draws at most `perRound` Ready candidates for one attempt; `keep` are in whatever happens (their update is already accepted). */
+/** Draws at most `perRound` Ready candidates for one attempt; `keep` are in whatever happens (their update is already accepted, or they train). */
 export function draw(
   round: FederatedRound,
   pool: Candidate[],
@@ -48,6 +49,12 @@ export function draw(
     .slice(0, Math.max(0, wanted))
     .map((entry) => entry.name)
   return [...attempt.keep, ...drawn].sort(compareNames)
+}
+
+/** With FedBuff, nodes that train on from an earlier round: they hold their places as long as they are Ready. */
+export function trainingNodes(pool: Candidate[], states: ParticipantState[]): string[] {
+  const training = new Set(states.filter(({ trainsFrom }) => trainsFrom > 0).map(({ node }) => node))
+  return pool.filter(({ node }) => isReady(node) && training.has(node.name)).map(({ node }) => node.name)
 }
 
 /** Name of the training pod of a node: the same for ever, so that a second one is refused by the API server. */

@@ -50,6 +50,11 @@ export function planOfRunning(seen: Observation, round: RoundState, pool: number
   }
 }
 
+/** Whether each round is a buffer that some of the asked nodes fill, and the others train on (FedBuff). */
+export function isBuffered({ aggregation }: FederatedRoundSpec): boolean {
+  return aggregation.strategy.type === 'FedBuff'
+}
+
 function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
   const { optimizer, epochs, seed, schedule } = spec.training
   const { upload, download } = spec.transfer

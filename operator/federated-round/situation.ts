@@ -4,11 +4,11 @@
 //   hub silent → HubUnreachable            model missing / not admitted → Waiting
 //   round open → Running                   round done → Publishing → Completed, or the next round
 //   too few Ready nodes → Waiting          attempt short of the quorum → Planning again, at last Failed
-import type { RoundPlan, RoundState } from '#federation/wire/generated/tributary.ts'
+import type { ParticipantState, RoundPlan, RoundState } from '#federation/wire/generated/tributary.ts'
 import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
 import { isTrue, timestamp } from '#operator/conditions.ts'
 import { isReady } from '#operator/objects.ts'
-import { candidates, draw } from './participants.ts'
+import { candidates, draw, trainingNodes } from './participants.ts'
 import type { Candidate } from './participants.ts'
 import type { Observation } from './decision.ts'
 
@@ -242,10 +242,14 @@ function shortRound({ campaign }: Observation): RoundState | undefined {
 /** Nodes whose update to the short round is accepted already. */
 function keptNodes(seen: Observation): string[] {
   const short = shortRound(seen)
-  if (!short || seen.campaign.kind !== 'known') return []
-  return seen.campaign.state.participants
+  if (!short) return []
+  return statesOf(seen)
     .filter((participant) => participant.round === short.round && participant.updateAccepted)
     .map((participant) => participant.node)
+}
+
+function statesOf({ campaign }: Observation): ParticipantState[] {
+  return campaign.kind === 'known' ? campaign.state.participants : []
 }
 
 /** What the hub says about a round that does not go on, as the end of a sentence. */
@@ -259,7 +263,8 @@ function nextRound(seen: Observation): RoundPlan {
   const attempt = (short?.attempt ?? 0) + 1
   const { minUpdates, deadlineSeconds } = seen.round.spec.completion
   const pool = poolOf(seen)
-  const participants = draw(seen.round, pool, { round: number, attempt, keep: keptNodes(seen) })
+  const keep = [...new Set([...keptNodes(seen), ...trainingNodes(pool, statesOf(seen))])]
+  const participants = draw(seen.round, pool, { round: number, attempt, keep })
   return {
     round: number,
     attempt,

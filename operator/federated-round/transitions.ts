@@ -33,9 +33,9 @@ function roundStarted(before: FederatedRoundStatus | undefined, after: Federated
       ? {
           type: 'Warning',
           reason: 'RoundRepeated',
-          note: `round ${round}: attempt ${attempt} asks ${wanted} nodes`,
+          note: `round ${round}: attempt ${attempt} wants ${wanted} updates`,
         }
-      : { type: 'Normal', reason: 'RoundStarted', note: `round ${round} asks ${wanted} nodes` },
+      : { type: 'Normal', reason: 'RoundStarted', note: `round ${round} wants ${wanted} updates` },
   ]
 }
 

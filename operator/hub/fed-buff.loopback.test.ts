@@ -199,7 +199,7 @@ describe('a round of FedBuff', () => {
     const merged = Math.fround(2 + 8 / Math.sqrt(13) / 2)
     expect(await done(13)).toEqual(Float32Array.of(merged, merged, merged, merged))
     c.cancel()
-  })
+  }, 180_000)
 
   it('is the last one for everybody: no more training, and all evaluate', async () => {
     const { a, b, c } = await firstRoundWithoutC({ rounds: 2 })
