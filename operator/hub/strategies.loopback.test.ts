@@ -124,9 +124,11 @@ class Campaigns {
     }
     await this.#send(last, round)
     await this.#kill()
-    await until(async () =>
-      (await this.#states()).every(({ current }) => current?.phase === RoundState_Phase.DONE),
-    )
+    await until(async () => {
+      const states = await this.#states()
+      expect(states.map(({ failureMessage }) => failureMessage)).toEqual(STRATEGIES.map(() => ''))
+      return states.every(({ current }) => current?.phase === RoundState_Phase.DONE)
+    })
   }
 
   async #kill(): Promise<void> {
