@@ -4,7 +4,13 @@ import { readFileSync } from 'node:fs'
 
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 
-import { type CompiledModel, type Objective, compileTraining, readModel } from '#federation/training/index.ts'
+import {
+  type CompiledModel,
+  type Objective,
+  type Personalization,
+  compilePersonalized,
+  readModel,
+} from '#federation/training/index.ts'
 import {
   type Assignment,
   type EvaluateAssignment,
@@ -55,14 +61,23 @@ export class ScriptedCampaign {
     }
   }
 
-  static async start(objective: Objective = { type: 'Plain' }): Promise<ScriptedCampaign> {
+  /** `personalization` is for parameters that stay on the node: no graphs of Ditto's are sent. */
+  static async start(
+    objective: Objective = { type: 'Plain' },
+    personalization?: Personalization,
+  ): Promise<ScriptedCampaign> {
     const file = new URL('../../federation/training/testdata/regression.onnx', import.meta.url)
-    const compiled = await compileTraining(readModel(readFileSync(file)), {
+    const configuration = {
       loss: { type: 'MeanSquaredError' },
       optimizer: { type: 'SGD' },
-      objective,
       batchSize: 8,
-    })
+    } as const
+    const model = readModel(readFileSync(file))
+    const { shared: compiled } = await compilePersonalized(
+      model,
+      { ...configuration, objective },
+      personalization,
+    )
     const late: { campaign?: ScriptedCampaign } = {}
     const participation: ParticipationServer = { participate: (stream) => late.campaign?.accept(stream) }
     late.campaign = new ScriptedCampaign(await TestHub.start({ participation }), compiled)
