@@ -1,10 +1,13 @@
 /*
  * The gradient of a convolution's weight: for each element of the kernel ("tap") the products of the data that it
- * meets with the gradients of the windows, summed over windows and samples. In one of two ways:
+ * meets with the gradients of the windows, summed over windows and samples. In one of three ways:
  *   batch last    one product of matrices for each tap, with the batch as the last axis, where a tap's data
  *                 are long runs of memory
  *   batch first   one product of matrices for each sample with all taps side by side, then their sum. It moves no
  *                 axes, and so is faster where the kernel has few elements and there are many windows.
+ *   per channel   a depthwise one is in turn a depthwise convolution, of as many channels as there are in the batch, with
+ *                 the gradients of the windows as its kernels. Where channels fill whole blocks this is fast, and needs
+ *                 no other order of the data than the convolution itself (blocked/).
  */
 import type { Shape } from '../builder.ts'
 import { int, ints } from '../graph.ts'
@@ -30,7 +33,46 @@ interface Values {
 }
 
 export function gradientOfWeight(convolution: Convolution, values: Values): string {
+  if (isPerChannel(convolution)) return perChannel(convolution, values)
   return prefersBatchFirst(convolution) ? batchFirst(convolution, values) : batchLast(convolution, values)
+}
+
+/** Channels in a block are 8 or 16, by the processor. */
+const LARGEST_BLOCK = 16
+
+function isPerChannel({ group, w, window }: Convolution): boolean {
+  const channels = at(w, 0)
+  return channels === group && at(w, 1) === 1 && channels % LARGEST_BLOCK === 0 && window.kernel.length === 2
+}
+
+function perChannel(convolution: Convolution, { x, dy }: Values): string {
+  const { emitter, window, w, y } = convolution
+  const { builder } = emitter
+  const [batch = 1, channels = 1, ...windows] = y
+  const all = batch * channels
+  const data = builder.reshape(x, [1, all, ...convolution.x.slice(2)])
+  const kernels = builder.reshape(dy, [all, 1, ...windows])
+  const sums = builder.add('Conv', [data, kernels], {
+    group: int(all),
+    strides: ints(window.dilations),
+    dilations: ints(window.strides),
+    pads: ints([...window.before, ...afterIn(convolution)]),
+  })
+  const each = builder.reshape(withinKernel(convolution, sums), [batch, ...w])
+  return builder.reduceSum(each, [0], false)
+}
+
+/** Without what positions that no window reaches would add to the kernel. */
+function withinKernel(convolution: Convolution, sums: string): string {
+  const { emitter, window, x, y } = convolution
+  const { builder } = emitter
+  const surplus = window.kernel.map((_, axis) => {
+    const extent = at(window.before, axis) + at(x, axis + 2) + at(afterIn(convolution), axis)
+    return extent - reachOf(window, y, axis)
+  })
+  if (surplus.every((size, axis) => size < at(window.dilations, axis))) return sums
+  const bounds = [window.kernel.map(() => 0), window.kernel, [2, 3]]
+  return builder.add('Slice', [sums, ...bounds.map((each) => builder.int64(each))])
 }
 
 /** Measured: where the products for each sample are small beside what they are made of. */
@@ -88,13 +130,20 @@ function productOf({ emitter: { builder }, group }: Convolution, a: string, b: s
 }
 
 /** The data with its padding, as far as windows reach. `spatial`: its spatial axes. */
-function padded({ emitter: { builder }, window, x, y }: Convolution, data: string, spatial: Shape): string {
-  const after = window.kernel.map((_, axis) => {
-    return Math.max(0, reachOf(window, y, axis) - at(x, axis + 2) - at(window.before, axis))
-  })
+function padded(convolution: Convolution, data: string, spatial: Shape): string {
+  const { emitter, window, x } = convolution
+  const { builder } = emitter
+  const after = afterIn(convolution)
   if ([...window.before, ...after].every((size) => size === 0)) return data
   const pads = [window.before, after].flatMap((side) => x.map((_, axis) => side[spatial.indexOf(axis)] ?? 0))
   return builder.add('Pad', [data, builder.int64(pads)])
+}
+
+/** The padding after the data, as far as windows reach. */
+function afterIn({ window, x, y }: Convolution): number[] {
+  return window.kernel.map((_, axis) => {
+    return Math.max(0, reachOf(window, y, axis) - at(x, axis + 2) - at(window.before, axis))
+  })
 }
 
 /** How many positions all windows together reach over, padding included. */

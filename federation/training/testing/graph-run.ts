@@ -5,9 +5,11 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 
 import { emitBackward } from '../backward.ts'
+import { fittedToMachine } from '../blocked/index.ts'
 import { observe } from '../discover.ts'
 import { emitForward } from '../emit.ts'
-import { floatTensor, type Node, type TensorValue, type ValueInfo } from '../graph.ts'
+import { floatTensor, type Graph, type Node, type TensorValue, type ValueInfo } from '../graph.ts'
+import { imagesIn, inferShapes } from '../infer.ts'
 import { elementCount } from '../manifest.ts'
 import type { Prepared } from '../prepare.ts'
 import { prune } from '../prune.ts'
@@ -67,12 +69,19 @@ export async function runGraph(given: GraphCase): Promise<GraphRun> {
   const found = [...gradients].map(([name, value]) => [name, builder.add('Identity', [value])] as const)
   const state = [...forward.newState.values()]
   const outputs = [...names, ...found.map(([, value]) => value), ...state].map((name) => ({ name }))
-  const results = await run(writeModel(prune(builder, outputs), 'test', COMPILED_OPSET), feeds)
+  const results = await run(await fitted(prune(builder, outputs)), feeds)
   return {
     outputs: new Map(names.map((name) => [name, read(results, name)])),
     gradients: new Map(found.map(([name, value]) => [name, Array.from(read(results, value).data, Number)])),
     newState: state.map((name) => Array.from(read(results, name).data, Number)),
   }
+}
+
+/** As a trainer would load it. */
+async function fitted(graph: Graph): Promise<Uint8Array> {
+  const hasConvolution = graph.nodes.some(({ op }) => op === 'Conv')
+  const values = hasConvolution ? imagesIn(graph, await inferShapes(graph)) : []
+  return fittedToMachine(writeModel({ ...graph, values }, 'test', COMPILED_OPSET))
 }
 
 async function run(bytes: Uint8Array, feeds: Record<string, Tensor>): Promise<Map<string, Tensor>> {

@@ -48,6 +48,16 @@ const convolutions = fc
     return { op: 'Conv', attributes, inputs: values, learning: values.map((_, index) => index) }
   })
 
+/** Of whole blocks of channels; the data's gradient, of many elements, is another convolution of its own. */
+const depthwise = fc
+  .tuple(fc.integer({ min: 1, max: 3 }), fc.tuple(axis, axis), seeds)
+  .map(([batch, spatial, seed]): NodeCase => {
+    const x = [batch, 16, ...spatial.map(sizeOf)]
+    const w = [16, 1, ...spatial.map(({ kernel }) => kernel)]
+    const attributes = { ...windowOf(spatial), group: int(16) }
+    return { op: 'Conv', attributes, inputs: tensors([x, w], seed), learning: [1] }
+  })
+
 const transposed = fc
   .tuple(channels, axes, fc.boolean(), seeds)
   .map(([{ batch, group, inputs, outputs }, drawn, bias, seed]): NodeCase => {
@@ -116,6 +126,7 @@ const resizes = fc
 
 export const windows: readonly Family[] = [
   { name: 'convolutions', cases: convolutions },
+  { name: 'depthwise convolutions', cases: depthwise },
   { name: 'transposed convolutions', cases: transposed },
   { name: 'pools', cases: pools },
   { name: 'resizing', cases: resizes },
