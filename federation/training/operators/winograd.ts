@@ -9,7 +9,7 @@
  * a processor's cache.
  */
 import type { GraphBuilder, Shape } from '../builder.ts'
-import { floatTensor, ints } from '../graph.ts'
+import { floatTensor, int, ints } from '../graph.ts'
 import { concat, slice } from './spatial-first.ts'
 
 export interface Filtering {
@@ -24,10 +24,12 @@ export interface Filtering {
   kernel: Shape
 }
 
+/** The last two of three axes exchanged. */
+const SWAPPED = { perm: ints([0, 2, 1]) }
 /** Rows and columns of outputs that a tile makes. */
 const TILE = 2
 const POINTS: Readonly<Record<number, readonly number[]>> = { 3: [0, 1, -1], 5: [0, 1, -1, 2, -0.5] }
-const CACHE_ELEMENTS = 2 ** 21
+const CACHE_ELEMENTS = 3 * 2 ** 18
 const FEWEST_CHANNELS = 32
 
 /** Whether the transformations cost less than the products that they save, and tiles cover the output exactly. */
@@ -61,8 +63,9 @@ export class Winograd {
   /** The convolution of x with w. */
   forward(x: string, w: string): { y: string; tiles: string[]; kernel: string } {
     const kernel = this.transformedKernel(w)
+    const turned = this.builder.add('Transpose', [kernel], SWAPPED)
     const tiles = this.cut(x).map((part, index) => this.transformedInput(part, index))
-    const made = tiles.map((tile, index) => this.output(this.builder.add('MatMul', [tile, kernel]), index))
+    const made = tiles.map((tile, index) => this.output(this.builder.add('MatMul', [tile, turned]), index))
     return { y: concat(this.builder, made, 2), tiles, kernel }
   }
 
@@ -73,43 +76,41 @@ export class Winograd {
   ): { x: () => string; w: () => string } {
     const { builder } = this
     const products = this.cut(dy).map((part, index) => this.gradientOfProducts(part, index))
-    const swap = { perm: ints([0, 2, 1]) }
     return {
       x: () => {
-        const turned = builder.add('Transpose', [kernel], swap)
         const made = products.map((each, index) =>
-          this.gradientOfInput(builder.add('MatMul', [each, turned]), index),
+          this.gradientOfInput(builder.add('MatMul', [each, kernel]), index),
         )
         return concat(builder, made, 2)
       },
       w: () => {
         const sums = products.map((each, index) =>
-          builder.add('MatMul', [builder.add('Transpose', [tiles[index] ?? ''], swap), each]),
+          builder.add('MatMul', [builder.add('Transpose', [tiles[index] ?? ''], SWAPPED), each]),
         )
         return this.gradientOfKernel(builder.sum(sums))
       },
     }
   }
 
-  /** [outputs, inputs, taps, taps] → [size², inputs, outputs] */
+  /** [outputs, inputs, taps, taps] → [size², outputs, inputs] */
   private transformedKernel(w: string): string {
     const { builder, size, matrices } = this
     const [made = 1, channels = 1, taps = 1] = this.filtering.kernel
-    const flat = builder.reshape(builder.add('Transpose', [w], { perm: ints([2, 3, 1, 0]) }), [
-      taps ** 2,
-      channels * made,
-    ])
-    const transformed = builder.add('MatMul', [this.matrix(kronecker(matrices.kernel)), flat])
-    return builder.reshape(transformed, [size ** 2, channels, made])
+    const kernels = builder.reshape(w, [made * channels, taps ** 2])
+    const attributes = { transB: int(1) }
+    const transformed = builder.add('Gemm', [this.matrix(kronecker(matrices.kernel)), kernels], attributes)
+    return builder.reshape(transformed, [size ** 2, made, channels])
   }
 
+  /** [size², inputs, outputs] → [outputs, inputs, taps, taps] */
   private gradientOfKernel(gradient: string): string {
     const { builder, size, matrices } = this
     const [made = 1, channels = 1, taps = 1] = this.filtering.kernel
     const flat = builder.reshape(gradient, [size ** 2, channels * made])
-    const back = builder.add('MatMul', [this.matrix(transposed(kronecker(matrices.kernel))), flat])
-    return builder.add('Transpose', [builder.reshape(back, [taps, taps, channels, made])], {
-      perm: ints([3, 2, 0, 1]),
+    const attributes = { transA: int(1) }
+    const back = builder.add('Gemm', [flat, this.matrix(kronecker(matrices.kernel))], attributes)
+    return builder.add('Transpose', [builder.reshape(back, [channels, made, taps, taps])], {
+      perm: ints([1, 0, 2, 3]),
     })
   }
 
