@@ -1,6 +1,6 @@
 // Reading the file of integers that container.ts writes. The layout comes from the reader's own side, so every length in
 // the header is checked against what it must be, and memory is bounded by the layout whatever the bytes say.
-import { zstdDecompressSync } from 'node:zlib'
+import { constants, zstdDecompressSync } from 'node:zlib'
 import {
   BLOCK_LENGTH,
   blocksOf,
@@ -10,6 +10,7 @@ import {
   headerBound,
   MAGIC,
   MAXIMUM_RANK,
+  MAXIMUM_WINDOW_LOG,
   PREFIX_BYTES,
   type Units,
 } from './container.ts'
@@ -121,9 +122,15 @@ async function readPrefix(source: ByteSource, kind: number): Promise<number> {
 
 function decompress(bytes: Uint8Array, limit: number): Uint8Array {
   try {
-    return zstdDecompressSync(bytes, { maxOutputLength: limit })
+    return zstdDecompressSync(bytes, {
+      maxOutputLength: limit,
+      params: { [constants.ZSTD_d_windowLogMax]: MAXIMUM_WINDOW_LOG },
+    })
   } catch (error) {
-    throw new EncodingError(`the header is not a zstd frame of at most ${limit} bytes: ${String(error)}`)
+    throw new EncodingError(
+      `the header is not a zstd frame of at most ${limit} bytes with a window of at most ` +
+        `${2 ** MAXIMUM_WINDOW_LOG} bytes: ${String(error)}`,
+    )
   }
 }
 

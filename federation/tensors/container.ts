@@ -15,6 +15,11 @@ export const MAXIMUM_RANK = 32
 export const MAGIC = 0x31425254 // 'TRB1'
 export const PREFIX_BYTES = 12
 const ZSTD_LEVEL = 9
+/**
+ * Log2 of the largest zstd window that is read: the 8 MiB that RFC 8878 has every decoder support. A frame says how much memory
+ * decoding it takes, whatever its length; what ZSTD_LEVEL writes needs 4 MiB at most.
+ */
+export const MAXIMUM_WINDOW_LOG = 23
 /** Class of the integers in factors: their standard deviation is 128. */
 export const FACTOR_CLASS = UNIT_CLASS + 2 * Math.log2(STEPS_A_DEVIATION)
 const TABLES_BOUND = 16 * (2 + 80 * 2)

@@ -76,6 +76,23 @@ describe('a lossless delta', () => {
     }
   })
 
+  it.each([
+    { log: 23, says: /has rank 104/ },
+    { log: 24, says: /window of at most 8388608 bytes.*too much memory/ },
+  ])(
+    'is refused for its zstd window of 2^$log bytes, or for what that holds when the window is allowed',
+    async ({ log, says }) => {
+      // Magic number, no checksum, the window's size, and one last block of 5 bytes as they are.
+      const frame = [0x28, 0xb5, 0x2f, 0xfd, 0, (log - 10) << 3, 1 | (5 << 3), 0, 0, ...Buffer.from('hello')]
+      const prefix = Buffer.from(delta.subarray(0, 12))
+      prefix.writeUInt32LE(frame.length, 8)
+      const hostile = Buffer.concat([prefix, Buffer.from(frame), delta])
+      const applied = applyParameterDelta(base, bytesSource(hostile), layout)
+      await expect(applied).rejects.toThrow(EncodingError)
+      await expect(applied).rejects.toThrow(says)
+    },
+  )
+
   it('is not taken for a quantised one', async () => {
     await expect(applyQuantizedDelta(base, bytesSource(delta), layout)).rejects.toThrow(
       'kind 2; 1 is expected',
