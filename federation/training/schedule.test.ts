@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { z } from 'zod'
 
-import { learningRateAt, LearningRateSchedule } from './schedule.ts'
+import { learningRateAt, LearningRateSchedule, LOWEST_LEARNING_RATE } from './schedule.ts'
 
 interface Row {
   name: string
@@ -74,6 +74,17 @@ describe('the learning rate', () => {
     const rates = Array.from({ length: 100 }, (_, index) => learningRateAt(schedule, 0.4, index + 1, 100))
     // A node refuses to train with 0, and strategies divide by the rate.
     expect(Math.min(...rates)).toBeGreaterThan(0)
+  })
+
+  it.each([
+    { type: 'Exponential', factor: 0.5 },
+    { type: 'Step', everyRounds: 1, factor: 1e-30 },
+  ] as const)('of a long $type schedule ends at what float32 still holds', (value) => {
+    const schedule = LearningRateSchedule.parse(value)
+    const last = learningRateAt(schedule, 0.4, 5000, 5000)
+    expect(last).toBe(LOWEST_LEARNING_RATE)
+    expect(Math.fround(last)).toBe(last)
+    expect(learningRateAt(schedule, 1e-40, 5000, 5000)).toBe(1e-40)
   })
 
   it('has no round 0', () => {

@@ -1,9 +1,13 @@
 /*
  * Learning-rate schedules: the learning rate as a function of the round alone, so that whoever knows the
  * configuration can tell what any round trains with. Rounds count from 1. No round trains with 0: a decline to
- * nothing would end after the last round, as in torch.optim.lr_scheduler.
+ * nothing would end after the last round, as in torch.optim.lr_scheduler, and a decline by a factor ends at
+ * LOWEST_LEARNING_RATE.
  */
 import { z } from 'zod'
+
+/** The least normal float32: graphs take the rate as float32, in which less would lose digits and end at 0. */
+export const LOWEST_LEARNING_RATE = 2 ** -126
 
 const factor = z.number().gt(0).max(1)
 const minimumFactor = z.number().min(0).lt(1).default(0)
@@ -28,7 +32,10 @@ export const LearningRateSchedule = z.discriminatedUnion('type', [
 ])
 export type LearningRateSchedule = z.infer<typeof LearningRateSchedule>
 
-/** @param rounds how many the campaign has; later rounds, should there be any, train as the last one */
+/**
+ * Never below LOWEST_LEARNING_RATE, unless `base` is.
+ * @param rounds how many the campaign has; later rounds, should there be any, train as the last one
+ */
 export function learningRateAt(
   schedule: LearningRateSchedule,
   base: number,
@@ -40,7 +47,8 @@ export function learningRateAt(
   if (round <= warmupRounds) return (base * round) / (warmupRounds + 1)
   const passed = round - warmupRounds - 1
   const declining = Math.max(1, rounds - warmupRounds)
-  return base * decay(schedule, passed, Math.min(passed, declining - 1) / declining)
+  const rate = base * decay(schedule, passed, Math.min(passed, declining - 1) / declining)
+  return Math.max(rate, Math.min(base, LOWEST_LEARNING_RATE))
 }
 
 /** @param progress from 0 in the first round after the warm-up to 1 in the one after the last */
