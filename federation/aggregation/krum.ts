@@ -4,7 +4,7 @@
 // over n − f − 1 others: its Krum(f + 1) is Krum with byzantine f here. Distances are over all parameters of an update.
 import type { Configured } from './configuration.ts'
 import { everywhere, meanOf, plainRule } from './mean.ts'
-import { neighbours, squaredDistances } from './neighbours.ts'
+import { squaredDistances } from './neighbours.ts'
 import type { CombineInput, MergingRule } from './strategy.ts'
 
 export function krum({ byzantine }: Configured<'Krum'>): MergingRule {
@@ -29,42 +29,53 @@ export class KrumScores {
   /** Updates that are left, in order. */
   members: number[]
   readonly #byzantine: number
-  /** For each update, the other members from the nearest to the farthest, and how far they are; what follows them is void. */
-  readonly #neighbours: readonly Int32Array[]
-  readonly #distances: readonly Float64Array[]
-  readonly #scores = new Map<number, number>()
+  readonly #distances: Float64Array
+  /** For each update, the distances to the other members in ascending order, and behind them as many void ones as are gone. */
+  readonly #sorted: readonly Float64Array[]
+  readonly #scores: Float64Array
 
+  /** @param distances squared, n × n, row by row */
   constructor(distances: Float64Array, byzantine: number) {
     const n = Math.sqrt(distances.length)
     this.members = Array.from({ length: n }, (_, k) => k)
     this.#byzantine = byzantine
-    this.#neighbours = neighbours(distances, n)
-    this.#distances = this.#neighbours.map((order, k) =>
-      Float64Array.from(order, (other) => distances[k * n + other] as number),
-    )
+    this.#distances = distances
+    this.#sorted = this.members.map((k) => sortedWithout(distances.subarray(k * n, (k + 1) * n), k))
+    this.#scores = new Float64Array(n)
+    this.#score()
   }
 
   /** Sum of squared distances to the nearest n − f − 2 other members, at least one if there is any. */
   of(member: number): number {
-    const known = this.#scores.get(member)
-    if (known !== undefined) return known
-    const others = this.members.length - 1
-    const count = Math.min(others, Math.max(1, others - this.#byzantine - 1))
-    const distances = this.#distances[member] as Float64Array
-    let score = 0
-    for (let at = 0; at < count; at++) score += distances[at] as number
-    this.#scores.set(member, score)
-    return score
+    return this.#scores[member] as number
   }
 
   remove(member: number): void {
-    this.members = this.members.filter((one) => one !== member)
-    this.#scores.clear()
+    this.members.splice(this.members.indexOf(member), 1)
     for (const other of this.members) {
-      const order = this.#neighbours[other] as Int32Array
-      const at = order.indexOf(member)
-      order.copyWithin(at, at + 1)
-      this.#distances[other]?.copyWithin(at, at + 1)
+      const sorted = this.#sorted[other] as Float64Array
+      const at = sorted.indexOf(this.#distances[other * this.#sorted.length + member] as number)
+      sorted.copyWithin(at, at + 1)
+    }
+    this.#score()
+  }
+
+  #score(): void {
+    const others = this.members.length - 1
+    const count = Math.min(others, Math.max(1, others - this.#byzantine - 1))
+    for (const member of this.members) {
+      const sorted = this.#sorted[member] as Float64Array
+      let score = 0
+      for (let at = 0; at < count; at++) score += sorted[at] as number
+      this.#scores[member] = score
     }
   }
+}
+
+/** All but the one at `own`. */
+function sortedWithout(row: Float64Array, own: number): Float64Array {
+  const others = new Float64Array(row.length - 1)
+  others.set(row.subarray(0, own))
+  others.set(row.subarray(own + 1), own)
+  return others.sort()
 }

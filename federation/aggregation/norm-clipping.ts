@@ -5,7 +5,7 @@
 // inner products: the updates are read twice in all. The steps are those of ByzFL's NNM, Clipping, ARC and Average.
 import type { Configured } from './configuration.ts'
 import { everywhere, plainRule } from './mean.ts'
-import { neighbours, squaredDistances } from './neighbours.ts'
+import { nearestGroups, squaredDistances } from './neighbours.ts'
 import type { CombineInput, MergingRule } from './strategy.ts'
 
 export function normClipping({ byzantine, maximumNorm }: Configured<'NormClipping'>): MergingRule {
@@ -14,7 +14,7 @@ export function normClipping({ byzantine, maximumNorm }: Configured<'NormClippin
     geometry: 'Pairs',
     combine: ({ updates, geometry }: CombineInput) => {
       const n = updates.length
-      const groups = mixingGroups(geometry, n, byzantine)
+      const groups = nearestGroups(squaredDistances(geometry, n), n, n - byzantine - 1)
       const norms = groups.map((group) => normOfMean(group, geometry, n))
       const limit = maximumNorm ?? adaptiveLimit(norms, byzantine)
       const weights = new Float64Array(n)
@@ -28,21 +28,14 @@ export function normClipping({ byzantine, maximumNorm }: Configured<'NormClippin
   }
 }
 
-/** For each update, itself and its n − f − 1 nearest. */
-function mixingGroups(gram: Float64Array, n: number, byzantine: number): Int32Array[] {
-  return neighbours(squaredDistances(gram, n), n).map((others, own) =>
-    Int32Array.of(own, ...others.subarray(0, n - byzantine - 1)),
-  )
-}
-
 /** ‖Σ x‖ / k: the squares, and twice what is above the diagonal. */
 function normOfMean(group: Int32Array, gram: Float64Array, n: number): number {
   let squares = 0
   let products = 0
-  for (const [at, a] of group.entries()) {
-    const row = gram.subarray(a * n, (a + 1) * n)
-    squares += row[a] as number
-    for (let other = 0; other < at; other++) products += row[group[other] as number] as number
+  for (let at = 0; at < group.length; at++) {
+    const row = (group[at] as number) * n
+    squares += gram[row + (group[at] as number)] as number
+    for (let other = 0; other < at; other++) products += gram[row + (group[other] as number)] as number
   }
   return Math.sqrt(Math.max(0, squares + 2 * products)) / group.length
 }
