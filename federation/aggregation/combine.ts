@@ -1,82 +1,79 @@
 // Combines one slice of all updates as a strategy said: reads the updates that count, a few or all at a time, and leaves
 // the aggregate in float64. Weighted sums run in the order of the updates.
 import type { Kernels } from './kernels.ts'
-import type { Sources } from './reader.ts'
-import { UPDATES_PER_PASS, updatesInMemory, type Slice } from './slices.ts'
+import type { Rows } from './rows.ts'
+import { UPDATES_PER_PASS, type Slice } from './slices.ts'
 import type { Combination } from './strategy.ts'
 
 type WeightedSum = Extract<Combination, { how: 'WeightedSum' }>
 type Sorted = Exclude<Combination, WeightedSum>
 
+/** The updates of a weighted sum that count, all together and a pass at a time. */
+interface Terms {
+  readonly members: readonly number[]
+  readonly weights: Float64Array
+  readonly passes: readonly (readonly number[])[]
+}
+
 export class Combiner {
-  readonly #sources: Sources
+  readonly #rows: Rows
   readonly #kernels: Kernels
-  readonly #signal: AbortSignal | undefined
-  readonly #buffers: Float32Array[] = []
-  readonly #longest: number
-  readonly #sorted: Float32Array
+  readonly #terms = new Map<WeightedSum, Terms>()
+  #sorted = new Float32Array(0)
 
-  /** @param longest the longest slice that will be asked for */
-  constructor(sources: Sources, kernels: Kernels, longest: number, signal: AbortSignal | undefined) {
-    this.#sources = sources
+  constructor(rows: Rows, kernels: Kernels) {
+    this.#rows = rows
     this.#kernels = kernels
-    this.#signal = signal
-    this.#longest = longest
-    this.#sorted = new Float32Array(longest)
   }
 
-  async combine(combination: Combination, { start, length }: Slice, into: Float64Array): Promise<void> {
-    while (this.#buffers.length < updatesInMemory(combination)) {
-      this.#buffers.push(new Float32Array(this.#longest))
+  /** Fills `sums`; @returns what they must still be divided by. */
+  async combine(combination: Combination, slice: Slice, sums: Float64Array): Promise<number> {
+    if (combination.how !== 'WeightedSum') {
+      await this.#sortedValues(combination, slice, sums)
+      return 1
     }
-    if (combination.how === 'WeightedSum') await this.#weightedSum(combination, { start, length }, into)
-    else await this.#sortedValues(combination, { start, length }, into)
+    sums.fill(0)
+    await this.#add(this.#termsOf(combination), slice, sums)
+    return combination.divisor
   }
 
-  async #weightedSum(combination: WeightedSum, slice: Slice, into: Float64Array): Promise<void> {
+  #termsOf(combination: WeightedSum): Terms {
+    const known = this.#terms.get(combination)
+    if (known) return known
     const members = [...combination.weights.keys()].filter((k) => combination.weights[k] !== 0)
     const weights = Float64Array.from(members, (k) => combination.weights[k] as number)
-    into.fill(0)
-    if (!(await this.#addFiles(members, weights, { slice, into }))) {
-      for (let at = 0; at < members.length; at += UPDATES_PER_PASS) {
-        const values = await this.#read(members.slice(at, at + UPDATES_PER_PASS), slice)
-        this.#kernels.accumulate(into, values, weights.subarray(at, at + UPDATES_PER_PASS))
-      }
+    const passes: number[][] = []
+    for (let at = 0; at < members.length; at += UPDATES_PER_PASS) {
+      passes.push(members.slice(at, at + UPDATES_PER_PASS))
     }
-    const { divisor } = combination
-    for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) / divisor
+    this.#terms.set(combination, { members, weights, passes })
+    return { members, weights, passes }
   }
 
-  /** Lets the kernels read the files themselves; false when they cannot, or the values are not there as they are. */
-  async #addFiles(
-    members: readonly number[],
-    weights: Float64Array,
-    { slice, into }: { slice: Slice; into: Float64Array },
-  ): Promise<boolean> {
-    const files = this.#kernels.accumulateFiles && (await this.#sources.files(members))
-    if (!files) return false
-    this.#signal?.throwIfAborted()
-    const offset = files.offset + slice.start * Float32Array.BYTES_PER_ELEMENT
-    await this.#kernels.accumulateFiles?.(into, files.descriptors, weights, offset)
-    return true
+  async #add({ members, weights, passes }: Terms, slice: Slice, sums: Float64Array): Promise<void> {
+    const places = await this.#rows.places(members)
+    if (places.in === 'Memory') {
+      this.#kernels.accumulate(sums, await this.#rows.read(members, slice), weights)
+    } else if (places.in === 'Files' && this.#kernels.accumulateFiles) {
+      const { descriptors } = places
+      const offset = places.offset + slice.start * Float32Array.BYTES_PER_ELEMENT
+      const buffer = this.#rows.buffer(Math.min(UPDATES_PER_PASS, members.length) * slice.length)
+      await this.#kernels.accumulateFiles(sums, { descriptors, weights, offset }, buffer)
+    } else {
+      for (const [turn, pass] of passes.entries()) {
+        const first = turn * UPDATES_PER_PASS
+        const values = await this.#rows.read(pass, slice)
+        this.#kernels.accumulate(sums, values, weights.subarray(first, first + pass.length))
+      }
+    }
   }
 
   async #sortedValues(combination: Sorted, slice: Slice, into: Float64Array): Promise<void> {
-    const values = await this.#read(combination.members, slice)
+    const values = await this.#rows.read(combination.members, slice)
+    if (this.#sorted.length < slice.length) this.#sorted = new Float32Array(slice.length)
     const out = this.#sorted.subarray(0, slice.length)
     if (combination.how === 'SortedMean') this.#kernels.sortedMean(out, values, combination)
     else this.#kernels.meanAroundMedian(out, values, combination.count)
     into.set(out)
-  }
-
-  async #read(members: readonly number[], { start, length }: Slice): Promise<Float32Array[]> {
-    const values: Float32Array[] = []
-    for (const [turn, member] of members.entries()) {
-      this.#signal?.throwIfAborted()
-      const into = (this.#buffers[turn] as Float32Array).subarray(0, length)
-      await this.#sources.read(member, start, into)
-      values.push(into)
-    }
-    return values
   }
 }

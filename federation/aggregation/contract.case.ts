@@ -238,7 +238,7 @@ class BufferCount {
         this.saw(into)
         await reader.read(start, into)
       }
-      return { ...reader, read }
+      return { length: reader.length, read, close: async () => reader.close() }
     }
   }
 

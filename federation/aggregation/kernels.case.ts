@@ -50,6 +50,7 @@ export function testKernels(name: string, kernels: Kernels): void {
     testSorted(kernels)
     testSquares(kernels)
     testElementwise(kernels)
+    testMean(kernels)
   })
 }
 
@@ -337,4 +338,36 @@ function oneElement(code: Int32Array, vectors: number[], scalars: Float32Array):
     places[code[i + 1]!] = Math.fround(results[code[i]!]!)
   }
   return places.slice(0, vectors.length)
+}
+
+function testMean(kernels: Kernels): void {
+  describe('addMean', () => {
+    it('divides, adds, and rounds to float32 last', () => {
+      const out = new Float32Array(3)
+      kernels.addMean(out, f32(1, 0.1, 16777216), { sums: f64(3, 0.3, 1.5), divisor: 3 })
+      expect([...out]).toEqual([2, Math.fround(Math.fround(0.1) + 0.3 / 3), 16777216])
+    })
+
+    it('does so for every value and length', () => {
+      const values = fc.array(fc.tuple(value, fc.double({ noNaN: true, min: -1e30, max: 1e30 })), {
+        maxLength: 70,
+      })
+      fc.assert(
+        fc.property(values, fc.double({ noNaN: true, min: 1, max: 1e9 }), (pairs, divisor) => {
+          const base = Float32Array.from(pairs, ([one]) => one)
+          const sums = Float64Array.from(pairs, ([, sum]) => sum)
+          const want = Float32Array.from(base, (one, i) => one + sums[i]! / divisor)
+          const got = new Float32Array(pairs.length)
+          kernels.addMean(got, base, { sums, divisor })
+          expect(sameBits(got, want)).toBe(true)
+        }),
+      )
+    })
+
+    it('shows a quotient that overflows', () => {
+      const out = new Float32Array(1)
+      kernels.addMean(out, f32(3e38), { sums: f64(3e38), divisor: 1 })
+      expect([...out]).toEqual([Infinity])
+    })
+  })
 }

@@ -50,15 +50,34 @@ export interface Kernels {
     threads: number,
   ): void
   /**
+   * `out[i] = base[i] + sums[i] / divisor`, the quotient and the sum rounded to float64, then the sum to float32. `base` and `sums`
+   * are at least as long as `out`.
+   */
+  addMean(out: Float32Array, base: Float32Array, mean: WeightedMean): void
+  /**
    * `accumulate` on the float32 values that lie in open files from byte `offset` on, without bringing them into JavaScript.
+   * Files are read into `buffer`, as many at a time as have room there; it holds at least as many values as `sums`.
    * Rejects when a file ends early. The arrays and the files are the kernel's until the promise is settled.
    */
-  accumulateFiles?(
-    sums: Float64Array,
-    descriptors: Int32Array,
-    weights: Float64Array,
-    offset: number,
-  ): Promise<void>
+  accumulateFiles?(sums: Float64Array, files: WeightedFiles, buffer: Float32Array): Promise<void>
+  /**
+   * Reads as many values of each file, from byte `offset` on, as fill `rows`: those of the first file, those of the next, and
+   * so on. Rejects when a file ends early. The arrays and the files are the kernel's until the promise is settled.
+   */
+  readFiles?(rows: Float32Array, descriptors: Int32Array, offset: number): Promise<void>
+}
+
+/** A mean as its sum and what that is to be divided by. */
+export interface WeightedMean {
+  readonly sums: Float64Array
+  readonly divisor: number
+}
+
+/** Open files with float32 values from byte `offset` on, and what each counts. */
+export interface WeightedFiles {
+  readonly descriptors: Int32Array
+  readonly weights: Float64Array
+  readonly offset: number
 }
 
 /** The sum of eight partial sums, in the order in which every kernel adds them. */

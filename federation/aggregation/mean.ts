@@ -9,7 +9,6 @@ export const plainRule = {
   serverState: [],
   allowsTiers: false,
   problemWith: () => undefined,
-  step: addAggregate,
 } as const satisfies Omit<MergingRule, 'combine'>
 
 /**
@@ -42,17 +41,8 @@ export function everywhere(combination: Combination): Combinations {
   return { trainable: combination, running: combination, sections: [] }
 }
 
-/** New parameters = base + aggregate. */
-export function addAggregate({
-  base,
-  aggregate,
-  out,
-}: Pick<ServerSlice, 'base' | 'aggregate' | 'out'>): void {
-  for (let i = 0; i < out.length; i++) out[i] = (base[i] as number) + (aggregate[i] as number)
-}
-
 /** New parameters = base + learning rate · aggregate. */
-export function stepBy(learningRate: number): MergingRule['step'] {
+export function stepBy(learningRate: number): (slice: ServerSlice) => void {
   return ({ base, aggregate, out }) => {
     for (let i = 0; i < out.length; i++) {
       out[i] = (base[i] as number) + learningRate * (aggregate[i] as number)

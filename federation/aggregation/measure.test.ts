@@ -4,6 +4,7 @@ import { GRAM_BLOCK } from './kernels.ts'
 import { measure } from './measure.ts'
 import { inMemory, Sources } from './reader.ts'
 import { referenceKernels } from './reference-kernels.ts'
+import { Rows } from './rows.ts'
 import type { Geometry } from './strategy.ts'
 
 const length = 5 * GRAM_BLOCK + 333
@@ -17,8 +18,8 @@ async function measured(geometry: Geometry, memoryBytes: number): Promise<Float6
     updates.map((values, k) => ({ name: String(k), length: values.length, open: inMemory(values) })),
   )
   const shape = { updates: updates.length, parameterCount: length, trainableCount }
-  const means = { sources, kernels: referenceKernels, memoryBytes, signal: undefined }
-  return measure({ geometry, ...shape, ...means })
+  const rows = new Rows(sources, referenceKernels, undefined)
+  return measure(geometry, { ...shape, rows, kernels: referenceKernels, memoryBytes })
 }
 
 const product = (a: Float32Array, b: Float32Array, count: number): number =>

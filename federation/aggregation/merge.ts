@@ -6,11 +6,18 @@
 import { Combiner } from './combine.ts'
 import { GRAM_LANES, type Kernels } from './kernels.ts'
 import { measure } from './measure.ts'
-import { addAggregate } from './mean.ts'
 import { Sources, type OpenReader, type Source } from './reader.ts'
 import { referenceKernels } from './reference-kernels.ts'
-import { combiningSlice, slicesOf, type Slice } from './slices.ts'
-import type { Combinations, RoundContext, StepContext, Strategy, UpdateDescription } from './strategy.ts'
+import { Rows } from './rows.ts'
+import { combiningSlice, pairsBytes, slicesOf, type Slice } from './slices.ts'
+import type {
+  Combination,
+  Combinations,
+  RoundContext,
+  StepContext,
+  Strategy,
+  UpdateDescription,
+} from './strategy.ts'
 
 /**
  * An accepted update: new parameters − the parameters that it started from, trainable values first, then running state, then the
@@ -39,7 +46,7 @@ export interface MergeOptions {
   readonly writeState?: readonly Sink[]
   readonly kernels?: Kernels
   readonly signal?: AbortSignal
-  /** Working memory of the merge. Strategies that compare updates take 8 bytes for each pair besides, and no less than 4 KiB an update. */
+  /** Working memory of the merge. Strategies that compare updates take at least 24 bytes for each pair and 4 KiB an update. */
   readonly memoryBytes?: number
 }
 
@@ -49,7 +56,7 @@ const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024
 export async function mergeUpdates(options: MergeOptions): Promise<void> {
   const updates = inParticipantOrder(options.updates)
   refuseProblems(options, updates)
-  const { strategy, kernels = referenceKernels, signal, memoryBytes = DEFAULT_MEMORY_BYTES } = options
+  const { strategy, kernels = referenceKernels, signal } = options
   const { parameterCount, trainableCount } = options
   signal?.throwIfAborted()
   const length = parameterCount + strategy.sections.length * trainableCount
@@ -61,21 +68,15 @@ export async function mergeUpdates(options: MergeOptions): Promise<void> {
     ...(options.state ?? []).map((open, k) => stateSource(options, k, open)),
   ])
   try {
+    const rows = new Rows(sources, kernels, signal)
+    const pairs = strategy.geometry === 'Pairs' ? pairsBytes(updates.length) : 0
+    const memoryBytes = (options.memoryBytes ?? DEFAULT_MEMORY_BYTES) - pairs
     const shape = { updates: updates.length, parameterCount, trainableCount }
-    const geometry = await measure({
-      geometry: strategy.geometry,
-      sources,
-      ...shape,
-      kernels,
-      memoryBytes,
-      signal,
-    })
+    const geometry = await measure(strategy.geometry, { rows, ...shape, kernels, memoryBytes })
     const combinations = strategy.combine({ updates, context: options.context, geometry })
-    const longest = combiningSlice(combinations, strategy.serverState.length, {
-      length: parameterCount,
-      memoryBytes,
-    })
-    const combiner = new Combiner(sources, kernels, longest, signal)
+    const budget = { length: parameterCount, memoryBytes, taken: rows.bytes }
+    const longest = combiningSlice(combinations, strategy.serverState.length, budget)
+    const combiner = new Combiner(rows, kernels)
     await new Merge(options, combinations, combiner, ground).run(longest)
   } finally {
     await Promise.all([sources.close(), ground.close()])
@@ -138,20 +139,21 @@ class Merge {
     }
     for (const slice of slicesOf(trainableCount, parameterCount, longest)) {
       signal?.throwIfAborted()
-      await this.#mergeRunning(slice, buffers)
+      await this.#addMean(this.#combinations.running, slice, buffers)
     }
   }
 
   async #mergeTrainable(slice: Slice, buffers: SliceBuffers): Promise<void> {
-    const { strategy, parameterCount, trainableCount, write, writeState = [] } = this.#options
+    const { strategy, write, writeState = [] } = this.#options
     const { base, aggregate, sections, state, out } = buffers.of(slice.length)
+    if (!strategy.step) {
+      await this.#addMean(this.#combinations.trainable, slice, buffers)
+      return
+    }
     await this.#ground.read(0, slice.start, base)
     for (const [k, values] of state.entries()) await this.#readState(k, slice.start, values)
-    await this.#combiner.combine(this.#combinations.trainable, slice, aggregate)
-    for (const [k, combination] of this.#combinations.sections.entries()) {
-      const start = parameterCount + k * trainableCount + slice.start
-      await this.#combiner.combine(combination, { start, length: slice.length }, sections[k] as Float64Array)
-    }
+    await this.#mean(this.#combinations.trainable, slice, aggregate)
+    await this.#meanOfSections(slice, sections)
     strategy.step({ base, aggregate, sections, state, out }, this.#context)
     for (const [k, name] of strategy.serverState.entries()) {
       const sink = writeState[k] as Sink
@@ -163,12 +165,27 @@ class Merge {
     await this.#writeFinite(write, out, { start: slice.start, what: 'the merged parameters' })
   }
 
-  async #mergeRunning(slice: Slice, buffers: SliceBuffers): Promise<void> {
+  async #meanOfSections({ start, length }: Slice, sections: readonly Float64Array[]): Promise<void> {
+    const { parameterCount, trainableCount } = this.#options
+    for (const [k, combination] of this.#combinations.sections.entries()) {
+      const first = parameterCount + k * trainableCount + start
+      await this.#mean(combination, { start: first, length }, sections[k] as Float64Array)
+    }
+  }
+
+  async #mean(combination: Combination, slice: Slice, into: Float64Array): Promise<void> {
+    const divisor = await this.#combiner.combine(combination, slice, into)
+    for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) / divisor
+  }
+
+  /** New parameters = base + mean: all that happens to running state, and to trainable values unless the strategy steps itself. */
+  async #addMean(combination: Combination, slice: Slice, buffers: SliceBuffers): Promise<void> {
+    const { kernels = referenceKernels, write } = this.#options
     const { base, aggregate, out } = buffers.of(slice.length)
     await this.#ground.read(0, slice.start, base)
-    await this.#combiner.combine(this.#combinations.running, slice, aggregate)
-    addAggregate({ base, aggregate, out })
-    await this.#writeFinite(this.#options.write, out, { start: slice.start, what: 'the merged parameters' })
+    const divisor = await this.#combiner.combine(combination, slice, aggregate)
+    kernels.addMean(out, base, { sums: aggregate, divisor })
+    await this.#writeFinite(write, out, { start: slice.start, what: 'the merged parameters' })
   }
 
   async #readState(index: number, start: number, into: Float32Array): Promise<void> {

@@ -46,7 +46,9 @@ describe('the add-on agrees with TypeScript', () => {
       one.addGram(gram, rows)
       one.sortedMean(median, rows, { lo: n >> 2, hi: n - (n >> 2) })
       one.meanAroundMedian(around, rows, (n >> 1) + 1)
-      return [sums, gram, median, around]
+      const added = new Float32Array(length)
+      one.addMean(added, median, { sums, divisor: n / 3 })
+      return [sums, gram, median, around, added]
     })
     const want = results.pop()!
     for (const result of results) {
@@ -116,6 +118,11 @@ describe('the add-on refuses', () => {
       },
     })),
     {
+      name: 'a base that is shorter than the output',
+      call: () => kernels.addMean(new Float32Array(3), row, { sums: new Float64Array(3), divisor: 1 }),
+      said: 'base or the sums are shorter',
+    },
+    {
       name: 'bytes that are no whole values',
       call: () => kernels.addSquares(new Float64Array(8), new Uint8Array(5), 0),
       said: 'whole float32',
@@ -125,10 +132,9 @@ describe('the add-on refuses', () => {
   })
 })
 
-describe('adding up files', () => {
+describe('files', () => {
   let directory: string
   const files: FileHandle[] = []
-  // More values than one piece and more files than one group, so that both rests are met.
   const length = 20_011
   const rows = Array.from({ length: 11 }, (_, k) =>
     Float32Array.from({ length }, (_, i) => Math.cos(i + k * 7)),
@@ -148,10 +154,11 @@ describe('adding up files', () => {
   const descriptors = (): Int32Array => Int32Array.from(files, (file) => file.fd)
 
   it.each([
-    { name: 'from the start', start: 0, count: length },
-    { name: 'a slice', start: 501, count: 8_193 },
-    { name: 'nothing', start: 0, count: 0 },
-  ])('gives the bits of reading and accumulating: $name', async ({ start, count }) => {
+    { name: 'from the start', start: 0, count: length, room: 3 * length },
+    { name: 'a slice, one file at a time', start: 501, count: 8_193, room: 8_193 },
+    { name: 'a slice, with room for all files and more', start: 501, count: 100, room: 100_000 },
+    { name: 'nothing', start: 0, count: 0, room: 0 },
+  ])('are added up with the bits of reading and accumulating: $name', async ({ start, count, room }) => {
     const want = new Float64Array(count).fill(3)
     referenceKernels.accumulate(
       want,
@@ -159,21 +166,62 @@ describe('adding up files', () => {
       weights,
     )
     const got = new Float64Array(count).fill(3)
-    await kernels.accumulateFiles?.(got, descriptors(), weights, 4 * start)
+    const list = { descriptors: descriptors(), weights, offset: 4 * start }
+    await kernels.accumulateFiles?.(got, list, new Float32Array(room))
     expect(sameBits(got, want)).toBe(true)
   })
 
-  it('fails when a file ends early, saying which', async () => {
-    const sums = new Float64Array(length)
-    await expect(kernels.accumulateFiles?.(sums, descriptors(), weights, 4)).rejects.toThrow(
-      'update 0 ends before',
-    )
+  it('are read into rows', async () => {
+    const got = new Float32Array(11 * 700)
+    await kernels.readFiles?.(got, descriptors(), 4 * 501)
+    for (const [k, row] of rows.entries()) {
+      expect(sameBits(got.slice(k * 700, (k + 1) * 700), row.slice(501, 1201))).toBe(true)
+    }
   })
 
-  it('fails when a file cannot be read', async () => {
-    const sums = new Float64Array(1)
-    await expect(kernels.accumulateFiles?.(sums, Int32Array.of(-1), weights, 0)).rejects.toThrow(
-      'update 0 cannot be read: ',
-    )
+  it('that end early are named', async () => {
+    const list = { descriptors: descriptors(), weights, offset: 4 }
+    const adding = kernels.accumulateFiles?.(new Float64Array(length), list, new Float32Array(length))
+    await expect(adding).rejects.toThrow('update 0 ends before')
+    const reading = kernels.readFiles?.(new Float32Array(11 * length), descriptors(), 4)
+    await expect(reading).rejects.toThrow('update 0 ends before')
+  })
+
+  it('that cannot be read are named', async () => {
+    const list = { descriptors: Int32Array.of(files[0]!.fd, -1), weights, offset: 0 }
+    const adding = kernels.accumulateFiles?.(new Float64Array(1), list, new Float32Array(1))
+    await expect(adding).rejects.toThrow('update 1 cannot be read: ')
+    const reading = kernels.readFiles?.(new Float32Array(2), list.descriptors, 0)
+    await expect(reading).rejects.toThrow('update 1 cannot be read: ')
+  })
+
+  it.each([
+    {
+      name: 'a buffer shorter than the sums',
+      call: async () =>
+        kernels.accumulateFiles?.(
+          new Float64Array(3),
+          { descriptors: descriptors(), weights, offset: 0 },
+          new Float32Array(2),
+        ),
+      said: 'shorter than the sums',
+    },
+    {
+      name: 'fewer weights than files',
+      call: async () =>
+        kernels.accumulateFiles?.(
+          new Float64Array(1),
+          { descriptors: descriptors(), weights: Float64Array.of(1), offset: 0 },
+          new Float32Array(1),
+        ),
+      said: 'fewer weights than files',
+    },
+    {
+      name: 'rows that are not as long for each file',
+      call: async () => kernels.readFiles?.(new Float32Array(12), descriptors(), 0),
+      said: 'not as long',
+    },
+  ])('are not touched for $name', async ({ call, said }) => {
+    await expect(call()).rejects.toThrow(said)
   })
 })

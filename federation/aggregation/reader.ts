@@ -9,6 +9,8 @@ export interface UpdateReader {
   close(): Promise<void>
   /** Where the values lie as they are, little-endian, when they do: kernels may read them there themselves. */
   readonly file?: ValuesInFile
+  /** The values themselves, when all of them are in memory: kernels may take them from there, and nobody writes to them. */
+  readonly values?: Float32Array
 }
 
 export interface ValuesInFile {
@@ -35,7 +37,8 @@ export function inMemory(values: Float32Array): OpenReader {
     into.set(values.subarray(start, start + into.length))
     await Promise.resolve()
   }
-  return async () => Promise.resolve({ length: values.length, read, close: async () => Promise.resolve() })
+  const close = async (): Promise<void> => Promise.resolve()
+  return async () => Promise.resolve({ length: values.length, read, close, values })
 }
 
 /** A vector to read: its name in errors, and the number of values that it must have. */
@@ -44,6 +47,12 @@ export interface Source {
   readonly length: number
   readonly open: OpenReader
 }
+
+/** Where kernels find the values of several sources. `Readers`: they do not; each source must be read. */
+export type Places =
+  | { readonly in: 'Memory'; readonly values: readonly Float32Array[] }
+  | { readonly in: 'Files'; readonly descriptors: Int32Array; readonly offset: number }
+  | { readonly in: 'Readers' }
 
 /** Beyond this many sources, each is opened anew for each slice. */
 const MOST_KEPT_OPEN = 256
@@ -67,18 +76,18 @@ export class Sources {
     }
   }
 
-  /** The files of these sources, when all of them have their values in one at the same place and may stay open. */
-  async files(indices: readonly number[]): Promise<{ descriptors: Int32Array; offset: number } | undefined> {
-    if (!this.#keeps()) return undefined
-    const descriptors = new Int32Array(indices.length)
-    let offset: number | undefined
-    for (const [turn, index] of indices.entries()) {
-      const { file } = await this.#reader(index)
-      offset ??= file?.offset
-      if (!file || file.offset !== offset) return undefined
-      descriptors[turn] = file.descriptor
-    }
-    return offset === undefined ? undefined : { descriptors, offset }
+  /** Where the values of these sources lie, when it is the same kind of place for all and they may stay open. */
+  async places(indices: readonly number[]): Promise<Places> {
+    if (!this.#keeps()) return { in: 'Readers' }
+    const readers: UpdateReader[] = []
+    for (const index of indices) readers.push(await this.#reader(index))
+    const values = readers.map((reader) => reader.values).filter((one) => one !== undefined)
+    if (values.length === readers.length) return { in: 'Memory', values }
+    const files = readers.map((reader) => reader.file).filter((one) => one !== undefined)
+    const offset = files[0]?.offset
+    if (files.length < readers.length || offset === undefined) return { in: 'Readers' }
+    if (files.some((file) => file.offset !== offset)) return { in: 'Readers' }
+    return { in: 'Files', descriptors: Int32Array.from(files, (file) => file.descriptor), offset }
   }
 
   async #reader(index: number): Promise<UpdateReader> {

@@ -1,6 +1,14 @@
 // The kernels in plain TypeScript: they run everywhere, and say in code what another implementation must compute.
 import { runElementwise } from './elementwise.ts'
-import { GRAM_BLOCK, GRAM_LANES, medianRange, sumOfLanes, type Kernels, type SortedRange } from './kernels.ts'
+import {
+  GRAM_BLOCK,
+  GRAM_LANES,
+  medianRange,
+  sumOfLanes,
+  type Kernels,
+  type SortedRange,
+  type WeightedMean,
+} from './kernels.ts'
 
 export const referenceKernels: Kernels = {
   accumulate,
@@ -9,6 +17,7 @@ export const referenceKernels: Kernels = {
   meanAroundMedian,
   addSquares,
   runElementwise,
+  addMean,
 }
 
 function accumulate(sums: Float64Array, updates: readonly Float32Array[], weights: Float64Array): void {
@@ -91,4 +100,8 @@ function addSquares(sums: Float64Array, bytes: Uint8Array, position: number): vo
     const value = values.getFloat32(at, true)
     sums[i % GRAM_LANES] = (sums[i % GRAM_LANES] as number) + value * value
   }
+}
+
+function addMean(out: Float32Array, base: Float32Array, { sums, divisor }: WeightedMean): void {
+  for (let i = 0; i < out.length; i++) out[i] = (base[i] as number) + (sums[i] as number) / divisor
 }

@@ -94,7 +94,8 @@ export interface MergingRule {
   /** Why this update cannot be merged; undefined when it can. */
   problemWith(update: UpdateDescription): string | undefined
   combine(input: CombineInput): Combinations
-  step(slice: ServerSlice, context: StepContext): void
+  /** Without it, new parameters are base + aggregate; needed to use sections or server state. */
+  step?(slice: ServerSlice, context: StepContext): void
 }
 
 export interface Strategy extends MergingRule {

@@ -1,14 +1,10 @@
 // The add-on: hands typed arrays of JavaScript to the kernels, after checking that they are what the kernels take, and
 // adds up whole files on threads of Node's pool. Every call either does its work or throws; nothing is kept between calls.
-#define NAPI_VERSION 8
-#include <node_api.h>
-
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "files.h"
+#include "arguments.h"
+#include "file-jobs.h"
 #include "kernels.h"
 #include "programs.h"
 
@@ -23,23 +19,6 @@ static bool runs_here(const kernel_table *kernels) {
   }
 #endif
   return kernels == &kernels_baseline;
-}
-
-napi_value refuse(napi_env env, const char *message) {
-  napi_throw_range_error(env, NULL, message);
-  return NULL;
-}
-
-// The elements of a typed array of this type; false, having thrown, for anything else.
-bool elements(napi_env env, napi_value value, napi_typedarray_type wanted, void **data, size_t *length) {
-  bool is_array = false;
-  napi_typedarray_type type;
-  if (napi_is_typedarray(env, value, &is_array) == napi_ok && is_array &&
-      napi_get_typedarray_info(env, value, &type, length, data, NULL, NULL) == napi_ok && type == wanted) {
-    return true;
-  }
-  napi_throw_type_error(env, NULL, "an argument is not a typed array of the type that the kernel takes");
-  return false;
 }
 
 typedef struct {
@@ -73,26 +52,6 @@ static bool take_rows(napi_env env, napi_value list, size_t length, row_list *ta
   return true;
 failed:
   free(taken->rows);
-  return false;
-}
-
-// The kernels that a function was exported with, and its arguments; NULL after throwing.
-const kernel_table *take_arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *arguments) {
-  size_t count = wanted;
-  void *kernels;
-  if (napi_get_cb_info(env, info, &count, arguments, NULL, &kernels) == napi_ok && count == wanted) return kernels;
-  napi_throw_type_error(env, NULL, "wrong number of arguments");
-  return NULL;
-}
-
-bool take_size(napi_env env, napi_value value, size_t *size) {
-  double number;
-  if (napi_get_value_double(env, value, &number) == napi_ok && number >= 0 && number < 9007199254740992.0 &&
-      (double)(size_t)number == number) {
-    *size = (size_t)number;
-    return true;
-  }
-  napi_throw_range_error(env, NULL, "a number is not a whole number from 0 on");
   return false;
 }
 
@@ -189,71 +148,27 @@ static napi_value add_squares(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-typedef struct {
-  const kernel_table *kernels;
-  file_sum sum;
-  napi_async_work work;
-  napi_deferred deferred;
-  napi_ref sums, files, weights;
-  file_failure failure;
-} file_job;
-
-static void run_file_job(napi_env env, void *data) {
-  (void)env;
-  file_job *job = data;
-  job->failure = add_files(&job->sum, job->kernels);
-}
-
-static void end_file_job(napi_env env, napi_status status, void *data) {
-  file_job *job = data;
-  napi_value outcome, message;
-  char text[96] = "the sum was cancelled";
-  if (status == napi_ok && job->failure.kind == FILES_ADDED) {
-    napi_get_undefined(env, &outcome);
-    napi_resolve_deferred(env, job->deferred, outcome);
-  } else {
-    if (status == napi_ok) describe_failure(&job->failure, text, sizeof text);
-    napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &message);
-    napi_create_error(env, NULL, message, &outcome);
-    napi_reject_deferred(env, job->deferred, outcome);
-  }
-  napi_delete_reference(env, job->sums);
-  napi_delete_reference(env, job->files);
-  napi_delete_reference(env, job->weights);
-  napi_delete_async_work(env, job->work);
-  free(job);
-}
-
-static napi_value queue_file_job(napi_env env, const kernel_table *kernels, const file_sum *sum, const napi_value *arguments) {
-  napi_value promise, name;
-  file_job *job = calloc(1, sizeof *job);
-  if (!job) return refuse(env, "out of memory");
-  job->kernels = kernels;
-  job->sum = *sum;
-  napi_create_promise(env, &job->deferred, &promise);
-  napi_create_reference(env, arguments[0], 1, &job->sums);
-  napi_create_reference(env, arguments[1], 1, &job->files);
-  napi_create_reference(env, arguments[2], 1, &job->weights);
-  napi_create_string_utf8(env, "tributary:accumulateFiles", NAPI_AUTO_LENGTH, &name);
-  napi_create_async_work(env, NULL, name, run_file_job, end_file_job, job, &job->work);
-  napi_queue_async_work(env, job->work);
-  return promise;
-}
-
-// accumulateFiles(sums, descriptors, weights, offset): a promise. The arrays belong to the work until it is fulfilled.
-static napi_value accumulate_files(napi_env env, napi_callback_info info) {
-  napi_value arguments[4];
-  void *sums, *files, *weights;
-  size_t length, count, weight_count, offset;
-  const kernel_table *kernels = take_arguments(env, info, 4, arguments);
-  if (!kernels || !elements(env, arguments[0], napi_float64_array, &sums, &length) ||
-      !elements(env, arguments[1], napi_int32_array, &files, &count) ||
-      !elements(env, arguments[2], napi_float64_array, &weights, &weight_count) || !take_size(env, arguments[3], &offset)) {
+// addMean(out, base, { sums, divisor })
+static napi_value add_mean(napi_env env, napi_callback_info info) {
+  napi_value arguments[3], sums_value, divisor_value;
+  void *out, *base, *sums;
+  size_t length, base_length, sum_count;
+  double divisor;
+  const kernel_table *kernels = take_arguments(env, info, 3, arguments);
+  if (!kernels || !elements(env, arguments[0], napi_float32_array, &out, &length) ||
+      !elements(env, arguments[1], napi_float32_array, &base, &base_length)) {
     return NULL;
   }
-  if (weight_count < count) return refuse(env, "there are fewer weights than files");
-  file_sum sum = {.sums = sums, .length = length, .files = files, .weights = weights, .count = count, .offset = offset};
-  return queue_file_job(env, kernels, &sum, arguments);
+  if (napi_get_named_property(env, arguments[2], "sums", &sums_value) != napi_ok ||
+      napi_get_named_property(env, arguments[2], "divisor", &divisor_value) != napi_ok ||
+      napi_get_value_double(env, divisor_value, &divisor) != napi_ok) {
+    napi_throw_type_error(env, NULL, "the mean has no sums and divisor");
+    return NULL;
+  }
+  if (!elements(env, sums_value, napi_float64_array, &sums, &sum_count)) return NULL;
+  if (base_length < length || sum_count < length) return refuse(env, "the base or the sums are shorter than the output");
+  kernels->add_mean(out, base, sums, divisor, length);
+  return NULL;
 }
 
 static void add_function(napi_env env, napi_value object, const char *name, napi_callback callback, const kernel_table *kernels) {
@@ -273,7 +188,9 @@ static napi_value kernels_object(napi_env env, const kernel_table *kernels) {
   add_function(env, object, "meanAroundMedian", mean_around_median, kernels);
   add_function(env, object, "addSquares", add_squares, kernels);
   add_function(env, object, "runElementwise", run_elementwise, kernels);
+  add_function(env, object, "addMean", add_mean, kernels);
   add_function(env, object, "accumulateFiles", accumulate_files, kernels);
+  add_function(env, object, "readFiles", read_into_rows, kernels);
   return object;
 }
 

@@ -61,7 +61,8 @@ export async function buildAddon(
       const file = path.join(sourceFolder, source)
       await run(compiler, [...always, ...flags, `-I${headers}`, '-c', file, '-o', object])
     }
-    for (const source of ['addon', 'files', 'network', 'programs']) await compile(`${source}.c`, source)
+    for (const source of ['addon', 'arguments', 'file-jobs', 'files', 'network', 'programs'])
+      await compile(`${source}.c`, source)
     for (const { name, flags } of variants[architecture]) {
       const defined = [`-DVARIANT=kernels_${name}`, `-DVARIANT_NAME="${name}"`]
       for (const source of ['kernels', 'elementwise'])

@@ -4,15 +4,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-// Values of one file in a piece, and files in a group: 1 MB together. Longer reads cost less than what leaves the cache.
-#define PIECE 32768
-#define GROUP 8
+#define MOST_AT_A_TIME 8
 
-static file_failure read_piece(int file, float *into, size_t values, size_t offset) {
+static file_failure read_values(int file, float *into, size_t values, size_t offset) {
   size_t done = 0, wanted = values * sizeof *into;
   while (done < wanted) {
     ssize_t got = pread(file, (char *)into + done, wanted - done, (off_t)(offset + done));
@@ -20,40 +17,35 @@ static file_failure read_piece(int file, float *into, size_t values, size_t offs
     else if (got == 0) return (file_failure){FILE_ENDS_EARLY, 0, 0};
     else if (errno != EINTR) return (file_failure){FILE_UNREADABLE, 0, errno};
   }
-  return (file_failure){FILES_ADDED, 0, 0};
+  return (file_failure){FILES_READ, 0, 0};
 }
 
-static file_failure add_group(const file_sum *sum, const kernel_table *kernels, float *slab, size_t start, size_t first) {
-  const float *rows[GROUP];
-  size_t values = sum->length - start < PIECE ? sum->length - start : PIECE;
-  size_t files = sum->count - first < GROUP ? sum->count - first : GROUP;
-  for (size_t k = 0; k < files; k++) {
-    float *row = slab + k * PIECE;
-    file_failure failure = read_piece(sum->files[first + k], row, values, sum->offset + start * sizeof *slab);
-    failure.file = first + k;
-    if (failure.kind != FILES_ADDED) return failure;
-    rows[k] = row;
+file_failure read_files(float *rows, size_t length, const file_list *list) {
+  for (size_t k = 0; k < list->count; k++) {
+    file_failure failure = read_values(list->files[k], rows + k * length, length, list->offset);
+    failure.file = k;
+    if (failure.kind != FILES_READ) return failure;
   }
-  kernels->accumulate(sum->sums + start, rows, sum->weights + first, files, values);
-  return (file_failure){FILES_ADDED, 0, 0};
+  return (file_failure){FILES_READ, 0, 0};
 }
 
-file_failure add_files(const file_sum *sum, const kernel_table *kernels) {
-  file_failure outcome = {FILES_ADDED, 0, 0};
-  float *slab = aligned_alloc(64, GROUP * PIECE * sizeof *slab);
-  if (!slab) return (file_failure){FILES_WITHOUT_MEMORY, 0, 0};
-  for (size_t start = 0; start < sum->length && outcome.kind == FILES_ADDED; start += PIECE) {
-    for (size_t first = 0; first < sum->count && outcome.kind == FILES_ADDED; first += GROUP) {
-      outcome = add_group(sum, kernels, slab, start, first);
-    }
+file_failure add_files(const file_sum *sum, const file_list *list, const kernel_table *kernels) {
+  size_t most = sum->length ? sum->room / sum->length : MOST_AT_A_TIME;
+  if (most > MOST_AT_A_TIME) most = MOST_AT_A_TIME;
+  for (size_t first = 0; first < list->count; first += most) {
+    size_t some = list->count - first < most ? list->count - first : most;
+    file_list group = {list->files + first, some, list->offset};
+    file_failure failure = read_files(sum->buffer, sum->length, &group);
+    failure.file += first;
+    if (failure.kind != FILES_READ) return failure;
+    const float *rows[MOST_AT_A_TIME];
+    for (size_t k = 0; k < some; k++) rows[k] = sum->buffer + k * sum->length;
+    kernels->accumulate(sum->sums, rows, sum->weights + first, some, sum->length);
   }
-  free(slab);
-  return outcome;
+  return (file_failure){FILES_READ, 0, 0};
 }
 
 void describe_failure(const file_failure *failure, char *text, size_t size) {
   if (failure->kind == FILE_ENDS_EARLY) snprintf(text, size, "update %zu ends before its last value", failure->file);
-  else if (failure->kind == FILE_UNREADABLE) {
-    snprintf(text, size, "update %zu cannot be read: %s", failure->file, strerror(failure->error));
-  } else snprintf(text, size, "out of memory");
+  else snprintf(text, size, "update %zu cannot be read: %s", failure->file, strerror(failure->error));
 }

@@ -2,42 +2,11 @@
 // -ffp-contract=off), so every variant gives the same bits. Where a product is fused with a sum by hand, it is a product
 // of two float32 values: exact in float64, so that rounding once or twice is the same.
 #include "kernels.h"
-#include "network.h"
+#include "sorting.h"
+#include "vectors.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-// Width of a register in doubles, and how many rows of a Gram tile fit into the registers.
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#define WIDTH 8
-#define TILE 5
-#define FUSED_PRODUCT(a, b, sum) _mm512_fmadd_pd(a, b, sum)
-#elif defined(__AVX__)
-#include <immintrin.h>
-#define WIDTH 4
-#define TILE 3
-#define FUSED_PRODUCT(a, b, sum) _mm256_fmadd_pd(a, b, sum)
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#define WIDTH 2
-#define TILE 4
-#define FUSED_PRODUCT(a, b, sum) vfmaq_f64(sum, a, b)
-#else
-#define WIDTH 2
-#define TILE 3
-#define FUSED_PRODUCT(a, b, sum) ((sum) + (a) * (b))
-#endif
-
-typedef double doubles __attribute__((vector_size(8 * WIDTH)));
-typedef double loose_doubles __attribute__((vector_size(8 * WIDTH), aligned(8)));
-typedef float loose_floats __attribute__((vector_size(4 * WIDTH), aligned(1), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE doubles widened(const void *values) {
-  return __builtin_convertvector(*(const loose_floats *)values, doubles);
-}
 
 // The sums of a tile stay in the second-level cache while all updates pass by. Shorter tiles would end the streams in which
 // processors read ahead.
@@ -148,122 +117,6 @@ static int add_gram(double *gram, const float *const *updates, size_t count, siz
   return 0;
 }
 
-// Sorting works on integers that order as the floats do (and -0 before 0): integer minima are one instruction everywhere.
-#define COLUMNS 64
-
-INLINE int32_t key_of(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
-
-INLINE float value_of(int32_t key) {
-  int32_t bits = key_of(key);
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static void load_columns(int32_t (*rows)[COLUMNS], const float *const *updates, size_t count, size_t start, size_t width) {
-  for (size_t k = 0; k < count; k++) {
-    int32_t bits[COLUMNS] = {0};
-    memcpy(bits, updates[k] + start, width * sizeof *bits);
-    for (int i = 0; i < COLUMNS; i++) rows[k][i] = key_of(bits[i]);
-  }
-}
-
-static void sort_columns(int32_t (*rows)[COLUMNS], const network *sorting) {
-  for (size_t at = 0; at < sorting->length; at++) {
-    comparator one = sorting->comparators[at];
-    int32_t *restrict low = rows[one.low], *restrict high = rows[one.high];
-    if (one.writes == (WRITES_LOW | WRITES_HIGH)) {
-      for (int i = 0; i < COLUMNS; i++) {
-        int32_t a = low[i], b = high[i];
-        low[i] = a < b ? a : b;
-        high[i] = a < b ? b : a;
-      }
-    } else if (one.writes == WRITES_LOW) {
-      for (int i = 0; i < COLUMNS; i++) low[i] = low[i] < high[i] ? low[i] : high[i];
-    } else {
-      for (int i = 0; i < COLUMNS; i++) high[i] = low[i] < high[i] ? high[i] : low[i];
-    }
-  }
-}
-
-static void mean_of_rows(double *means, int32_t (*rows)[COLUMNS], size_t lo, size_t hi) {
-  double sums[COLUMNS] = {0};
-  for (size_t k = lo; k < hi; k++) {
-    for (int i = 0; i < COLUMNS; i++) sums[i] += (double)value_of(rows[k][i]);
-  }
-  for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)(hi - lo);
-}
-
-typedef struct {
-  int32_t (*rows)[COLUMNS];
-  network sorting;
-} sorter;
-
-static int begin_sort(sorter *made, size_t count, size_t lo, size_t hi) {
-  made->rows = aligned_alloc(64, (count ? count : 1) * sizeof *made->rows);
-  if (!made->rows) return -1;
-  if (make_network(&made->sorting, count, lo, hi) == 0) return 0;
-  free(made->rows);
-  return -1;
-}
-
-static void end_sort(sorter *made) {
-  free(made->sorting.comparators);
-  free(made->rows);
-}
-
-static int sorted_mean(float *out, const float *const *updates, size_t count, size_t length, size_t lo, size_t hi) {
-  sorter work;
-  if (begin_sort(&work, count, lo, hi) != 0) return -1;
-  for (size_t start = 0; start < length; start += COLUMNS) {
-    size_t width = length - start < COLUMNS ? length - start : COLUMNS;
-    double means[COLUMNS];
-    load_columns(work.rows, updates, count, start, width);
-    sort_columns(work.rows, &work.sorting);
-    mean_of_rows(means, work.rows, lo, hi);
-    for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
-  }
-  end_sort(&work);
-  return 0;
-}
-
-// The nearest values of a sorted column stand together. The window moves up while the value that it would lose is
-// farther from the median than the one that it would gain; a tie keeps the smaller value.
-static void mean_of_windows(double *means, int32_t (*rows)[COLUMNS], size_t count, size_t nearest) {
-  double medians[COLUMNS], sums[COLUMNS] = {0};
-  int64_t first[COLUMNS] = {0};
-  mean_of_rows(medians, rows, (count - 1) / 2, count / 2 + 1);
-  for (size_t k = 0; k + nearest < count; k++) {
-    for (int i = 0; i < COLUMNS; i++) {
-      double lost = medians[i] - (double)value_of(rows[k][i]);
-      double gained = (double)value_of(rows[k + nearest][i]) - medians[i];
-      first[i] += lost > gained;
-    }
-  }
-  for (size_t k = 0; k < count; k++) {
-    for (int i = 0; i < COLUMNS; i++) {
-      int64_t place = (int64_t)k - first[i];
-      sums[i] += place >= 0 && place < (int64_t)nearest ? (double)value_of(rows[k][i]) : 0.0;
-    }
-  }
-  for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)nearest;
-}
-
-static int mean_around_median(float *out, const float *const *updates, size_t count, size_t length, size_t nearest) {
-  sorter work;
-  if (begin_sort(&work, count, 0, count) != 0) return -1;
-  for (size_t start = 0; start < length; start += COLUMNS) {
-    size_t width = length - start < COLUMNS ? length - start : COLUMNS;
-    double means[COLUMNS];
-    load_columns(work.rows, updates, count, start, width);
-    sort_columns(work.rows, &work.sorting);
-    mean_of_windows(means, work.rows, count, nearest);
-    for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
-  }
-  end_sort(&work);
-  return 0;
-}
-
 INLINE double value_at(const unsigned char *values, size_t index) {
   float value;
   memcpy(&value, values + 4 * index, sizeof value);
@@ -288,6 +141,9 @@ static void add_squares(double *lanes, const unsigned char *values, size_t lengt
 }
 
 int ELEMENTWISE(VARIANT)(const elementwise_job *job, size_t start, size_t end);
+static void add_mean(float *out, const float *base, const double *sums, double divisor, size_t length) {
+  for (size_t i = 0; i < length; i++) out[i] = (float)((double)base[i] + sums[i] / divisor);
+}
 
 const kernel_table VARIANT = {
     .name = VARIANT_NAME,
@@ -297,4 +153,5 @@ const kernel_table VARIANT = {
     .mean_around_median = mean_around_median,
     .add_squares = add_squares,
     .run_elementwise = ELEMENTWISE(VARIANT),
+    .add_mean = add_mean,
 };

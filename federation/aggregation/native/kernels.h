@@ -37,6 +37,8 @@ typedef struct {
   void (*add_squares)(double *lanes, const unsigned char *values, size_t length, size_t position);
   // Runs the program on the elements from `start` to before `end`. 0, or -1 when memory is missing.
   int (*run_elementwise)(const elementwise_job *job, size_t start, size_t end);
+  // out[i] = base[i] + sums[i] / divisor, in double, rounded to float.
+  void (*add_mean)(float *out, const float *base, const double *sums, double divisor, size_t length);
 } kernel_table;
 
 #define JOIN(a, b) a##b

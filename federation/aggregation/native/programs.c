@@ -1,6 +1,5 @@
 // See programs.h. The elements are shared out among threads that live as long as a call; they do not depend on each other, so
 // that the number of threads changes no bit.
-#define NAPI_VERSION 8
 #include "programs.h"
 
 #include <pthread.h>
