@@ -6,6 +6,7 @@ import { promisify } from 'node:util'
 import { row, type Row } from '../rows.ts'
 import { bestOf, Driver } from './driver.ts'
 import { spoolUpdates } from './inputs.ts'
+import { ourProgram } from './program.ts'
 
 export interface MergingOptions {
   readonly python: string
@@ -15,7 +16,6 @@ export interface MergingOptions {
 }
 
 const HERE = import.meta.dirname
-const OURS = join(HERE, 'ours.ts')
 const FED_AVG = '{"type":"FedAvg"}'
 const AVERAGE = { updates: 25, values: 10_000_000 }
 const ROBUST = { updates: 50, values: 2_500_000 }
@@ -26,14 +26,15 @@ export async function fedAvgRows({ python, folder, rounds }: MergingOptions): Pr
   const fused = join(folder, 'fused')
   await promisify(execFile)('cc', ['-O3', '-march=native', '-ffast-math', '-o', fused, join(HERE, 'fused.c')])
   await spoolUpdates(join(folder, 'average'), { updates, values, distinct: updates })
-  const ours = await Driver.start(process.execPath, [OURS, ...size])
-  const files = await Driver.start(process.execPath, [OURS, ...size, join(folder, 'average')])
+  const program = await ourProgram(folder)
+  const ours = await Driver.start(process.execPath, [program, ...size])
+  const files = await Driver.start(process.execPath, [program, ...size, join(folder, 'average')])
   const peers = await Driver.start(python, [join(HERE, 'peers/merge.py'), ...size])
   const limit = await Driver.start(fused, size)
   try {
     const best = await bestOf(rounds, {
       flowerFit: async () => peers.seconds('flowerFit'),
-      ours: async () => ours.seconds('kernels'),
+      ours: async () => ours.seconds(FED_AVG),
       flowerMessages: async () => peers.seconds('flowerMessages'),
       files: async () => files.seconds(FED_AVG),
       nvflare: async () => peers.seconds('nvflare'),
@@ -98,9 +99,9 @@ const CONTESTS: readonly Contest[] = [
   },
 ]
 
-export async function robustRows({ python, rounds }: MergingOptions): Promise<Row[]> {
+export async function robustRows({ python, folder, rounds }: MergingOptions): Promise<Row[]> {
   const size = [String(ROBUST.updates), String(ROBUST.values)]
-  const ours = await Driver.start(process.execPath, [OURS, ...size])
+  const ours = await Driver.start(process.execPath, [await ourProgram(folder), ...size])
   const peers = await Driver.start(python, [join(HERE, 'peers/merge.py'), ...size])
   try {
     const own: Record<string, () => Promise<number>> = {}

@@ -1,5 +1,6 @@
-// Our side of the merging benchmarks: `ours.ts <updates> <values> [folder]`. It reads a job from each line of its standard
-// input, does it, and answers with the processor seconds that it took. With a folder, the updates lie in files there.
+// Our side of the merging benchmarks: `ours <updates> <values> [folder]`. It reads the configuration of a strategy from each
+// line of its standard input, merges, and answers with the processor seconds that it took. With a folder, the updates lie
+// in files there. A line that begins with `warm` merges a few small updates often, as a hub has done that runs for long.
 import { createInterface } from 'node:readline'
 import { readStrategyConfiguration } from '#federation/aggregation/configuration.ts'
 import { float32File } from '#federation/aggregation/float32-file.ts'
@@ -9,63 +10,47 @@ import { inMemory, zeros, type OpenReader } from '#federation/aggregation/reader
 import { strategyOf } from '#federation/aggregation/strategies.ts'
 import { updatePath, updateValues } from './inputs.ts'
 
-const SLICE = 64 * 1024
+const WARM = { merges: 100, updates: 25, values: 64 }
 
 const [updates = 0, values = 0] = process.argv.slice(2, 4).map(Number)
 const folder = process.argv[4]
 const { kernels, native, description } = loadKernels()
 if (!native) throw new Error(`the compiled kernels are what is measured: ${description}`)
-const arrays = folder === undefined ? Array.from({ length: updates }, (_, k) => updateValues(k, values)) : []
+const open =
+  folder === undefined
+    ? Array.from({ length: updates }, (_, k) => inMemory(updateValues(k, values)))
+    : Array.from({ length: updates }, (_, k) => float32File(updatePath(folder, k)))
 
-const merged = new Float32Array(values)
-
-/** What the engine does with updates in memory, without copying them: sums by slices and the division into float32. */
-function mergeInMemory(): Promise<void> {
-  const weights = Float64Array.from(arrays, (_, k) => 100 + k)
-  const total = weights.reduce((sum, weight) => sum + weight, 0)
-  const sums = new Float64Array(SLICE)
-  for (let start = 0; start < values; start += SLICE) {
-    const length = Math.min(SLICE, values - start)
-    const slice = sums.subarray(0, length).fill(0)
-    kernels.accumulate(
-      slice,
-      arrays.map((array) => array.subarray(start, start + length)),
-      weights,
-    )
-    for (let i = 0; i < length; i++) merged[start + i] = (slice[i] as number) / total
-  }
-  return Promise.resolve()
-}
-
-async function merge(strategy: string): Promise<void> {
-  const chosen = strategyOf(readStrategyConfiguration(JSON.parse(strategy)))
-  const open = (k: number): OpenReader => {
-    const array = arrays[k]
-    return array ? inMemory(array) : float32File(updatePath(folder ?? '', k))
-  }
-  const sections = chosen.sections.length
-  const parameterCount = Math.floor(values / (1 + sections))
+async function merge(configuration: string, given: readonly OpenReader[], length: number): Promise<void> {
+  const strategy = strategyOf(readStrategyConfiguration(JSON.parse(configuration)))
+  const parameterCount = Math.floor(length / (1 + strategy.sections.length))
   await mergeUpdates({
-    strategy: chosen,
-    updates: Array.from({ length: updates }, (_, k) => ({
-      ...{ participant: `node-${String(k).padStart(4, '0')}`, samples: 100 + k, open: open(k) },
+    strategy,
+    updates: given.map((reader, k) => ({
+      ...{ participant: `node-${String(k).padStart(4, '0')}`, samples: 100 + k, open: reader },
       ...{ steps: 10, initialLoss: 1, staleness: 0 },
     })),
     base: zeros(parameterCount),
     parameterCount,
     trainableCount: parameterCount,
-    context: { round: 1, participants: updates, learningRate: 0.1 },
+    context: { round: 1, participants: given.length, learningRate: 0.1 },
     kernels,
     write: async () => Promise.resolve(),
-    writeState: chosen.serverState.map(() => async () => Promise.resolve()),
+    writeState: strategy.serverState.map(() => async () => Promise.resolve()),
   })
 }
 
+async function warm(configuration: string): Promise<void> {
+  const small = Array.from({ length: WARM.updates }, (_, k) => inMemory(updateValues(k, WARM.values)))
+  for (let turn = 0; turn < WARM.merges; turn++) await merge(configuration, small, WARM.values)
+}
+
 process.stdout.write('{}\n')
-for await (const job of createInterface(process.stdin)) {
+for await (const line of createInterface(process.stdin)) {
+  const [, isWarm, configuration = ''] = /^(warm )?(.*)$/.exec(line) ?? []
   const peakBefore = process.resourceUsage().maxRSS
   const before = process.cpuUsage()
-  await (job === 'kernels' ? mergeInMemory() : merge(job))
+  await (isWarm ? warm(configuration) : merge(configuration, open, values))
   const { user, system } = process.cpuUsage(before)
   const answer = {
     seconds: (user + system) / 1e6,
