@@ -36,6 +36,7 @@ export class BenchHub {
   readonly #nodes: readonly string[]
   readonly #update: { readonly path: string; readonly size: number; readonly digest: string }
   #parameters = ''
+  #round = 1
   /** One for each port: what a pod does before it sends its update has opened the connection that it sends it over. */
   readonly #clients = new Map<number, HubHttp>()
   #sender = ''
@@ -79,7 +80,8 @@ export class BenchHub {
 
   /** Sends the update of a node as its training pod does. @param port of the hub, or of what stands before it */
   async send(node: string, port = this.port): Promise<void> {
-    const facts = { campaign: CAMPAIGN, round: 1, participant: node, samples: 10, steps: 10, loss: 0.5 }
+    const key = { campaign: CAMPAIGN, round: this.#round, participant: node }
+    const facts = { ...key, samples: 10, steps: 10, loss: 0.5 }
     const update = { ...facts, ...this.#update, parameters: this.#parameters, neverSent: true }
     this.#sender = node
     const options = { http: this.#client(port), signal: AbortSignal.timeout(LIMIT_MS), random: Math.random }
@@ -102,25 +104,42 @@ export class BenchHub {
     })
   }
 
+  /** Once the round is merged: has every node wanted again. Nobody evaluates, so this takes as long as that is awaited. */
+  async nextRound(): Promise<void> {
+    await this.#until((state) => state.current?.phase === RoundState_Phase.DONE)
+    const { current } = await this.#state()
+    this.#parameters = current?.parametersDigest ?? ''
+    this.#round += 1
+    await this.#plan()
+  }
+
   async stop(): Promise<void> {
     for (const client of this.#clients.values()) client.destroy()
     await this.#driver.stop()
   }
 
   async #open(): Promise<void> {
-    const participants = this.#nodes.map((node) => ({ node, pod: `pod-${node}` }))
-    const minimumUpdates = this.#nodes.length
-    const { round: planned } = campaignPlan()
-    if (!planned) throw new Error('the plan of the tests opens no round')
-    const round = { ...planned, deadlineSeconds: 3600, participants: [...this.#nodes], minimumUpdates }
     await this.#call('applyModel', modelPlan())
-    await this.#call('applyCampaign', campaignPlan({ participants, round }))
-    await this.#until((state) => state.current?.round === 1)
+    await this.#plan()
     this.#parameters = digestOf(new Uint8Array(this.#update.size))
   }
 
+  async #plan(): Promise<void> {
+    const participants = this.#nodes.map((node) => ({ node, pod: `pod-${node}` }))
+    const { round: planned } = campaignPlan()
+    if (!planned) throw new Error('the plan of the tests opens no round')
+    const wanted = { participants: [...this.#nodes], minimumUpdates: this.#nodes.length, rounds: 3 }
+    const round = { ...planned, ...wanted, round: this.#round, deadlineSeconds: 3600 }
+    await this.#call('applyCampaign', campaignPlan({ participants, round, evaluationDeadlineSeconds: 1 }))
+    await this.#until((state) => state.current?.round === this.#round)
+  }
+
+  async #state(): Promise<CampaignState> {
+    return (await this.#call('getCampaign', { uid: CAMPAIGN })) as CampaignState
+  }
+
   async #until(condition: (state: CampaignState) => boolean): Promise<void> {
-    while (!condition((await this.#call('getCampaign', { uid: CAMPAIGN })) as CampaignState)) await sleep(50)
+    while (!condition(await this.#state())) await sleep(50)
   }
 
   async #call(method: 'applyModel' | 'applyCampaign' | 'getCampaign', request: unknown): Promise<unknown> {

@@ -18,6 +18,7 @@ import { Campaigns } from './rounds/campaigns.ts'
 import { phaseOf } from './rounds/decide.ts'
 import { startMuxServer, type MuxServer } from './server.ts'
 import { BlobStore } from './store/blobs.ts'
+import { SpareFiles } from './store/spares.ts'
 import { makeDirectory, removeTemporaryFiles } from './store/files.ts'
 import { checkVolumeFormat } from './store/format.ts'
 import { Uploads } from './uploads.ts'
@@ -57,6 +58,7 @@ export async function runHub(options: HubOptions): Promise<RunningHub> {
 class Hub {
   readonly #options: HubOptions
   readonly #blobs: BlobStore
+  readonly #spares: SpareFiles
   readonly #changes = new Changes()
   readonly #agents = new Agents()
   readonly #hold: FleetHold
@@ -71,6 +73,7 @@ class Hub {
     await checkVolumeFormat(options.directory)
     const hub = new Hub(options)
     await hub.#blobs.open()
+    await hub.#spares.open()
     await hub.#models.load()
     await hub.#hold.load(hub.#models.all().length > 0)
     await hub.#campaigns.load()
@@ -82,6 +85,7 @@ class Hub {
     const { directory, reviewToken, clock, registry, logger, compiler } = options
     this.#options = options
     this.#blobs = new BlobStore(directory)
+    this.#spares = new SpareFiles(directory)
     this.#identities = new Identities(reviewToken, clock)
     this.#metrics = hubMetrics(registry, () => countPhases(this.#campaigns.all()))
     const holdMs = options.fleetHoldMs ?? DEFAULT_FLEET_HOLD_MS
@@ -107,7 +111,7 @@ class Hub {
     this.#campaigns = new Campaigns(
       directory,
       {
-        ...{ blobs: this.#blobs, compiler, kernels: options.kernels, clock, logger },
+        ...{ blobs: this.#blobs, spares: this.#spares, compiler, kernels: options.kernels, clock, logger },
         ...{ metrics: this.#metrics, latestVersion, sweep },
       },
       (campaign) => this.#changes.notify(changeOfCampaign(campaign)),
@@ -161,7 +165,7 @@ class Hub {
     const mayRead = (identity: ReviewedIdentity, digest: string): boolean => this.#mayRead(identity, digest)
     const blobs = new BlobServer({ ...shared, blobs: this.#blobs, mayRead })
     const campaign = (uid: string): Campaign | undefined => this.#campaigns.get(uid)
-    const uploads = new Uploads({ ...shared, campaign, clock, kernels })
+    const uploads = new Uploads({ ...shared, campaign, clock, kernels, spares: this.#spares })
     const identify = async (authorization: string | undefined): Promise<ReviewedIdentity> =>
       this.#identities.identify(authorization)
     return {

@@ -1,5 +1,5 @@
 // Uploads byte by byte over real TLS: what is taken, resumed, acknowledged again and refused.
-import { appendFile, mkdir, symlink } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -190,6 +190,40 @@ describe('an update', () => {
     }
     expect(digests[0]).toMatch(/^sha256:/)
     expect(digests[1]).toBe(digests[0])
+  })
+})
+
+describe('an update that is written over one that was merged', () => {
+  it('is resumed after a cut, and its own bits are merged', async () => {
+    const pods = { a: story.participant('a'), b: story.participant('b') }
+    const sent = async (node: 'a' | 'b', seed: number): Promise<void> => {
+      const given = await story.updateOf(pods[node], node, someUpdate(seed), 5)
+      expect((await patch(story.endpoint, given, { token: podToken(node) })).status).toBe(201)
+    }
+    const spares = async (): Promise<number> => (await readdir(join(story.test.directory, 'spares'))).length
+    await sent('a', 1)
+    await sent('b', 2)
+    for (const pod of Object.values(pods)) await story.evaluate(pod, 1, { loss: 1 })
+    await story.phase(RoundState_Phase.DONE)
+    expect(await spares()).toBe(2)
+
+    const { round } = campaignPlan()
+    await story.applyCampaign({ round: round && { ...round, round: 2 } })
+    await pods.b.told('train', 2)
+    const { parameters } = await pods.a.told('train', 2)
+    update = { ...update, round: 2, bytes: someUpdate(3), parameters: parameters?.digest ?? '' }
+    const socket = await stalledUpload(30_000)
+    await new Promise((resolve) => socket.once('close', resolve))
+    await until(async () => (await head()).headers[UPLOAD_HEADERS.offset] === '30000')
+    expect(await spares()).toBe(1)
+    expect((await send({}, { from: 30_000 })).status).toBe(201)
+    await sent('b', 4)
+    const { current } = await story.phase(RoundState_Phase.EVALUATING)
+    const merged = (await story.blob(current?.parametersDigest ?? '')).body
+    for (const i of [0, 7_499, 7_500, PARAMETERS - 1]) {
+      const sum = [1, 2, 3, 4].reduce((total, seed) => total + Math.sin(i + seed), 0)
+      expect(merged.readFloatLE(4 * i)).toBeCloseTo(sum / 2, 5)
+    }
   })
 })
 

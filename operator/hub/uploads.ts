@@ -15,7 +15,9 @@ import { requireParticipant } from './identity.ts'
 import type { HubMetrics } from './metrics.ts'
 import type { Clock, ReviewedIdentity } from './options.ts'
 import type { Campaign } from './rounds/campaign.ts'
-import { listDirectory, makeDirectory, sizeOf, syncDirectory } from './store/files.ts'
+import { SpoolFile } from './spool-file.ts'
+import { listDirectory, makeDirectory, sizeOf } from './store/files.ts'
+import type { SpareFiles } from './store/spares.ts'
 import { Takeover } from './takeover.ts'
 import { UploadChecks } from './upload-checks.ts'
 import { alreadyAccepted, closed, factsOf, refuseUnfit, refused, type Target } from './upload-refusals.ts'
@@ -27,6 +29,7 @@ export interface UploadsContext {
   readonly metrics: HubMetrics
   readonly idleMs: number
   readonly kernels: Kernels
+  readonly spares: SpareFiles
 }
 
 /** The bytes that are durable after a request, and the check that has seen them. */
@@ -121,21 +124,22 @@ export class Uploads {
     await makeDirectory(directory)
     await dropOtherPartials(target, announcement.digest)
     const path = target.round.uploadPath(target.participant, announcement.digest)
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT)
+    const whole = bringsAll(request, announcement) ? announcement.length : undefined
+    const file = await SpoolFile.open({ path, whole, spares: this.#context.spares })
     try {
-      const { size } = await file.stat()
+      const { size, handle } = file
       if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
-      const check = await this.#checks.take(path, file, { size, codec: target.campaign.codec.type })
-      // The file's name becomes durable while its bytes arrive.
-      const named = size === 0 ? syncDirectory(directory) : Promise.resolve()
+      const check = await this.#checks.take(path, handle, { size, codec: target.campaign.codec.type })
+      const named = file.name()
       named.catch(() => undefined)
       const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - size)
-      const end = await this.#receive(request, { file, check, room })
+      const end = await this.#receive(request, { file: handle, check, room })
       if (end !== 'whole') {
+        await file.leave(check.size)
         this.#checks.keep(path, check)
         throw end === 'tooLong' ? tooLarge(room) : interrupted()
       }
-      await Promise.all([file.datasync(), named])
+      await Promise.all([file.finish(check.size), named])
       return { path, check }
     } finally {
       await file.close()
@@ -183,6 +187,10 @@ export class Uploads {
     response.end()
     return 'Accepted'
   }
+}
+
+function bringsAll({ headers }: Exchange['request'], { offset, length }: Announcement): boolean {
+  return offset === 0 && Number(headers['content-length']) === length
 }
 
 function answerPartial({ response }: Exchange, offset: number): string {

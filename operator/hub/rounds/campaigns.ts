@@ -26,7 +26,9 @@ export class Campaigns {
     for (const uid of await listDirectory(this.#directory)) {
       const campaign = await Campaign.load(join(this.#directory, uid))
       if (!campaign) continue
-      for (const round of campaign.rounds.values()) if (round.result) await dropMergedBytes(campaign, round)
+      for (const round of campaign.rounds.values()) {
+        if (round.result) await dropMergedBytes(campaign, round, this.#context.spares)
+      }
       this.#add(campaign)
     }
   }

@@ -1,6 +1,5 @@
 // One round as it lies on the disk and, the same facts, in memory. Every change is written before it is remembered,
 // so whatever memory says is durable. Callers serialise the changes of one campaign.
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { listDirectory, readRecord, removeTree, writeRecord } from '../store/files.ts'
@@ -14,6 +13,7 @@ import {
   ShortRecord,
   UpdateRecord,
 } from '../store/records.ts'
+import type { SpareFiles } from '../store/spares.ts'
 
 interface Singles {
   short: ShortRecord
@@ -106,10 +106,10 @@ export class Round {
   }
 
   /** Frees the bytes of all updates, those included that arrive; what was accepted stays on record. */
-  async dropUpdateBytes(): Promise<void> {
+  async dropUpdateBytes(spares: SpareFiles): Promise<void> {
     for (const participant of await listDirectory(join(this.directory, 'updates'))) {
       for (const name of await listDirectory(this.uploadDirectory(participant))) {
-        if (name.endsWith('.update')) await rm(join(this.uploadDirectory(participant), name))
+        if (name.endsWith('.update')) await spares.discard(join(this.uploadDirectory(participant), name))
       }
     }
   }

@@ -7,6 +7,7 @@ import { toHubError } from '../errors.ts'
 import type { HubMetrics } from '../metrics.ts'
 import type { Clock } from '../options.ts'
 import type { BlobStore } from '../store/blobs.ts'
+import type { SpareFiles } from '../store/spares.ts'
 import type { CommitRecord, ResultRecord, StartRecord } from '../store/records.ts'
 import { orAborted } from '../sleep.ts'
 import type { Campaign } from './campaign.ts'
@@ -21,6 +22,7 @@ import { dropMergedBytes } from './spool.ts'
 
 export interface RunnerContext {
   readonly blobs: BlobStore
+  readonly spares: SpareFiles
   readonly compiler: ModelCompiler
   readonly kernels: Kernels
   readonly clock: Clock
@@ -228,7 +230,7 @@ export class CampaignRunner {
       return
     }
     stopTimer()
-    await dropMergedBytes(campaign, round)
+    await dropMergedBytes(campaign, round, this.#context.spares)
   }
 
   /** Never the reason that a round does not go on. */

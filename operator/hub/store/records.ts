@@ -3,6 +3,7 @@
 //   format.json                              which version of these records the volume holds
 //   fleet.json                               until when agents keep what they serve, whatever is planned
 //   blobs/sha256/<hex>                       models, graphs, parameters, signed manifests
+//   spares/                                  files of merged updates, to be written over; removed at every start
 //   models/<uid>/plan.json admission.json versions/<n>.json agents/<node>.json
 //   campaigns/<uid>/plan.json start.json failure.json
 //   campaigns/<uid>/rounds/<n>/plan.json     the current attempt
