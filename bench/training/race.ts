@@ -27,7 +27,7 @@ export interface Rules {
   /** What the peer is called in the table. */
   peer: string
   rounds: number
-  /** No round but the first three begins later. */
+  /** No round but the first three begins later, and none but the first when twice as much has passed. */
   seconds: number
   /** For one measurement, preparations included. */
   limitSeconds: number
@@ -46,9 +46,13 @@ const LEAST_ROUNDS = 3
 
 export async function race(pair: Pair, each: Case, rules: Rules): Promise<Row> {
   const results = new Map<string, Best | Error>()
-  const end = performance.now() + rules.seconds * 1000
+  const begin = performance.now()
+  const goesOn = (round: number): boolean => {
+    const times = (performance.now() - begin) / 1000 / rules.seconds
+    return round === 0 || (round < rules.rounds && times < (round < LEAST_ROUNDS ? 2 : 1))
+  }
   const names = [OURS, ...rules.ways]
-  for (let round = 0; round < rules.rounds && (round < LEAST_ROUNDS || performance.now() < end); round++) {
+  for (let round = 0; goesOn(round); round++) {
     for (const name of names) {
       const before = results.get(name)
       if (before instanceof Error) continue
@@ -101,8 +105,14 @@ function rowOf(each: Case, rules: Rules, results: Results): Row {
   const time = threads === 1 ? 'cpu' : 'wall'
   const seconds = Math.min(...theirs.map((result) => result[time]))
   const figures = `${milliseconds(ours[time])} against ${milliseconds(seconds)} ms a step`
-  const how = `${threads === 1 ? 'processor' : 'wall'} time, best of ${ours.rounds}; load ${loadavg()[0]?.toFixed(1)}`
-  return row({ ...subject, value: seconds / ours[time], note: [`${figures} (${how})`, ...failed].join('; ') })
+  const processor = Math.min(...theirs.map(({ cpu }) => cpu))
+  const how = [
+    `${threads === 1 ? 'processor' : 'wall'} time, best of ${ours.rounds}`,
+    ...(threads === 1 ? [] : [`processor time ${milliseconds(ours.cpu)} against ${milliseconds(processor)}`]),
+    `load ${loadavg()[0]?.toFixed(1)}`,
+  ]
+  const note = [`${figures} (${how.join('; ')})`, ...failed].join('; ')
+  return row({ ...subject, value: seconds / ours[time], note })
 }
 
 const milliseconds = (seconds: number): string => (seconds * 1000).toPrecision(3)
