@@ -16,6 +16,8 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
 
 /** Waits for work that cannot be interrupted only as long as anybody wants its result. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody may be left to hear how it ends.
+  work.catch(() => undefined)
   signal.throwIfAborted()
   let stop = (): void => undefined
   const aborted = new Promise<never>((_resolve, reject) => {
