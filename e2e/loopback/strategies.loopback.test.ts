@@ -2,18 +2,11 @@
 // what comes of it, server state and nodes' state included, must be what this test works out by the papers' formulas.
 import { afterEach, describe, expect, it } from 'vitest'
 
-import { roundingSeed } from '#edge-agent/train/seed.ts'
 import type { StrategyConfigurationInput } from '#federation/aggregation/configuration.ts'
-import { encodeWithFeedback, openUpdate } from '#federation/tensors/codec.ts'
-import {
-  type TransferConfigurationInput,
-  readTransferConfiguration,
-} from '#federation/tensors/configuration.ts'
-import { type Layout, updateLayout } from '#federation/tensors/layout.ts'
-import { decodeAll } from '#federation/tensors/reader.ts'
-import { bytesSource } from '#federation/tensors/source.ts'
+import type { TransferConfigurationInput } from '#federation/tensors/configuration.ts'
 import { type Constants, LocalTrainer, type Objective } from '#federation/training/index.ts'
 
+import { Channel } from './testing/channel.ts'
 import { LOCAL, LocalCampaign, NODES, localRequest } from './testing/local-campaign.ts'
 
 const ROUNDS = 3
@@ -216,27 +209,6 @@ let campaign: LocalCampaign | undefined
 afterEach(async () => {
   await campaign?.end()
 })
-
-/** What arrives of a node's change, and what stays with the node for the next one. */
-class Channel {
-  readonly #residuals = new Map<string, Float32Array>()
-  readonly #transfer: TransferConfigurationInput
-  readonly #layout: Layout
-
-  constructor(transfer: TransferConfigurationInput, { manifest }: LocalTrainer) {
-    this.#transfer = transfer
-    this.#layout = updateLayout(manifest.parameters)
-  }
-
-  async carry(node: string, round: number, change: Vector): Promise<Vector> {
-    const { codec, errorFeedback } = readTransferConfiguration(this.#transfer).upload
-    const settings = { layout: this.#layout, codec, seed: roundingSeed(LOCAL.seed, round, node) }
-    const before = errorFeedback ? this.#residuals.get(node) : undefined
-    const { encoded: bytes, residual } = await encodeWithFeedback(Float32Array.from(change), before, settings)
-    this.#residuals.set(node, residual)
-    return Float64Array.from(await decodeAll(await openUpdate(bytesSource(bytes), this.#layout, codec)))
-  }
-}
 
 async function learnByHand(
   { trainer, definition, channel }: { trainer: LocalTrainer; definition: Definition; channel: Channel },

@@ -35,6 +35,7 @@ import {
 } from '#federation/wire/generated/tributary.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { blobPath } from '#federation/wire/names.ts'
+import type { ModelCompiler } from '#operator/hub/compiler.ts'
 import { startModelCompiler } from '#operator/hub/compiler-worker.ts'
 import { call, clientsOf, http } from '#operator/hub/testing/clients.ts'
 import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
@@ -108,8 +109,15 @@ export class LocalCampaign {
   readonly running: Promise<unknown>[] = []
   readonly clients: ReturnType<typeof clientsOf>
 
-  private constructor(settings: CampaignSettings, hub: TestHub, folder: string) {
+  readonly #compiler: ModelCompiler
+
+  private constructor(
+    settings: CampaignSettings,
+    { hub, compiler }: { hub: TestHub; compiler: ModelCompiler },
+    folder: string,
+  ) {
     this.settings = settings
+    this.#compiler = compiler
     this.hub = hub
     this.folder = folder
     this.log = pino({ level: process.env['EDGE_TEST_LOG'] ?? 'silent' })
@@ -118,9 +126,13 @@ export class LocalCampaign {
 
   /** With the model admitted and the campaign planned, but no round yet. */
   static async begin(settings: CampaignSettings): Promise<LocalCampaign> {
-    const hub = await startTestHub({ compiler: startModelCompiler(), port: await freePort() })
+    // One for every hub that is started on the volume: a hub closes what it is given.
+    const compiler = startModelCompiler()
+    const lasting = { ...compiler, close: () => Promise.resolve() }
+    const hub = await startTestHub({ compiler: lasting, port: await freePort() })
     hub.files.set(MODEL_URI, modelFile)
-    const campaign = new LocalCampaign(settings, hub, await mkdtemp(join(tmpdir(), 'campaign-')))
+    const folder = await mkdtemp(join(tmpdir(), 'campaign-'))
+    const campaign = new LocalCampaign(settings, { hub, compiler }, folder)
     await campaign.#admitModel()
     await campaign.apply(campaign.planOf(1, { round: undefined }))
     return campaign
@@ -131,6 +143,7 @@ export class LocalCampaign {
     await Promise.allSettled(this.running)
     this.clients.close()
     await this.hub.close()
+    await this.#compiler.close()
     await rm(this.folder, { recursive: true })
   }
 
