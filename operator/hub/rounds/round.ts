@@ -1,5 +1,6 @@
 // One round as it lies on the disk and, the same facts, in memory. Every change is written before it is remembered,
 // so whatever memory says is durable. Callers serialise the changes of one campaign.
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
 import { listDirectory, readRecord, removeTree, writeRecord } from '../store/files.ts'
@@ -108,8 +109,13 @@ export class Round {
   /** Frees the bytes of all updates, those included that arrive; what was accepted stays on record. */
   async dropUpdateBytes(spares: SpareFiles): Promise<void> {
     for (const participant of await listDirectory(join(this.directory, 'updates'))) {
+      const digest = this.updates.get(participant)?.digest
+      const accepted = digest && this.uploadPath(participant, digest)
       for (const name of await listDirectory(this.uploadDirectory(participant))) {
-        if (name.endsWith('.update')) await spares.discard(join(this.uploadDirectory(participant), name))
+        if (!name.endsWith('.update')) continue
+        const path = join(this.uploadDirectory(participant), name)
+        // A request may still write to what was not accepted: no other update may come into such a file.
+        await (path === accepted ? spares.discard(path) : rm(path, { force: true }))
       }
     }
   }

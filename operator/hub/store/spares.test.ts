@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MAXIMUM_CHUNK_BYTES } from '#federation/wire/names.ts'
 import { removeTemporaryFiles } from './files.ts'
 import { SpareFiles } from './spares.ts'
 
@@ -46,6 +47,16 @@ describe('a file that is discarded', () => {
     await discarded('small', 1000)
     await spares.discard(join(directory, 'never'))
     expect([await files(), await kept()]).toEqual([[], 0])
+  })
+
+  it('is removed when no request can bring an update of its size', async () => {
+    for (const size of [MAXIMUM_CHUNK_BYTES, MAXIMUM_CHUNK_BYTES + 1]) {
+      const path = join(directory, 'long')
+      await writeFile(path, '')
+      await truncate(path, size)
+      await spares.discard(path)
+    }
+    expect([await files(), await kept()]).toEqual([[], 1])
   })
 
   it('is kept from an update so small that it needs none', async () => {

@@ -3,6 +3,7 @@
 // files they were: an update that finds none of its size removes one. None of them outlives the process.
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MAXIMUM_CHUNK_BYTES } from '#federation/wire/names.ts'
 import { makeDirectory, sizeOf, temporaryPath } from './files.ts'
 
 /** A smaller file is as quickly made anew. */
@@ -26,7 +27,9 @@ export class SpareFiles {
   /** Takes a file away from its place: to be kept, or for good. */
   async discard(path: string): Promise<void> {
     const size = (await sizeOf(path)) ?? 0
-    if (size < LEAST_BYTES || this.#bytes + size > MOST_BYTES) {
+    // A longer update comes in several requests, none of which takes a spare: it would be kept for nobody.
+    const isOfUse = size >= LEAST_BYTES && size <= MAXIMUM_CHUNK_BYTES
+    if (!isOfUse || this.#bytes + size > MOST_BYTES) {
       await rm(path, { force: true })
       return
     }
