@@ -60,6 +60,17 @@ describe('the draw', () => {
     expect(participants).toHaveLength(3)
   })
 
+  it.each([Phase.DONE, Phase.SHORT])(
+    'after a round that is %s does not keep a place for a pod that went away',
+    (phase) => {
+      const participants = nodes.map(({ name }) =>
+        aParticipant(name, { trainsFrom: Number('cdef'.includes(name)), connected: name !== 'd' }),
+      )
+      const current = aRoundState({ phase, closedUnixMs: T0 - 60 * SECOND })
+      expect(drawn(after({}, 1, { campaign: aCampaign({ current, participants }) }))).toEqual(['c', 'e', 'f'])
+    },
+  )
+
   it('forgets a node that no longer matches', () => {
     expect(drawn(after({ gone: 1, e: 1 }, 1))).not.toContain('gone')
   })

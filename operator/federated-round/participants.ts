@@ -51,9 +51,13 @@ export function draw(
   return [...attempt.keep, ...drawn].sort(compareNames)
 }
 
-/** With FedBuff, nodes that train on from an earlier round: they hold their places as long as they are Ready. */
+/**
+ * With FedBuff, nodes that train on from an earlier round: they hold their places as long as they are Ready and connected. One
+ * whose pod does not come back would otherwise take a place for as many rounds as its update would have counted in.
+ */
 export function trainingNodes(pool: Candidate[], states: ParticipantState[]): string[] {
-  const training = new Set(states.filter(({ trainsFrom }) => trainsFrom > 0).map(({ node }) => node))
+  const trains = ({ connected, trainsFrom }: ParticipantState): boolean => connected && trainsFrom > 0
+  const training = new Set(states.filter(trains).map(({ node }) => node))
   return pool.filter(({ node }) => isReady(node) && training.has(node.name)).map(({ node }) => node.name)
 }
 
