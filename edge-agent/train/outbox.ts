@@ -1,5 +1,6 @@
 // Finished updates that the hub has not answered yet. An update is found again after a restart with the same work
-// folder, so that it is sent and not trained again. Only the newest is kept: the hub takes no update for another round.
+// folder, so that it is sent and not trained again. Only the newest is kept: when a node
+// has trained again, the hub has given the training before it up.
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
