@@ -1,5 +1,5 @@
 // Uploads byte by byte over real TLS: what is taken, resumed, acknowledged again and refused.
-import { appendFile, mkdir, readdir, symlink } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -85,6 +85,17 @@ async function openSocket(): Promise<TLSSocket> {
   socket.on('error', () => undefined)
   await new Promise<void>((resolve) => socket.once('secureConnect', resolve))
   return socket
+}
+
+/** Bytes of the update on the hub's disk, durable or not. */
+async function spooled(): Promise<number> {
+  const { campaign, round, participant, bytes } = update
+  const name = `${sha256(bytes).slice('sha256:'.length)}.update`
+  const folder = join(story.test.directory, 'campaigns', campaign, 'rounds', String(round))
+  return stat(join(folder, 'updates', participant, name)).then(
+    ({ size }) => size,
+    () => 0,
+  )
 }
 
 /** Opens an upload and sends only a part of the body that its headers promise. */
@@ -349,8 +360,23 @@ describe('a connection that hangs', () => {
     await story.end()
     await begin(10 * 60_000)
     const hanging = await stalledUpload(10_000)
-    await until(async () => (await head()).headers[UPLOAD_HEADERS.offset] === '10000')
+    await until(async () => (await spooled()) === 10_000)
     expect((await send({}, { from: 10_000 })).status).toBe(201)
+    hanging.destroy()
+  })
+
+  it('is ended by the question how much has arrived, and what it held can no longer be accepted', async () => {
+    await story.end()
+    await begin(10 * 60_000)
+    const hanging = await stalledUpload(BYTES - 1)
+    await until(async () => (await spooled()) === BYTES - 1)
+    const answered = new Promise<void>((resolve) =>
+      hanging.once('data', () => resolve()).once('close', resolve),
+    )
+    expect((await head()).headers[UPLOAD_HEADERS.complete]).toBeUndefined()
+    hanging.write(update.bytes.subarray(BYTES - 1))
+    await answered
+    expect((await send({ bytes: someUpdate(2) })).status).toBe(201)
     hanging.destroy()
   })
 

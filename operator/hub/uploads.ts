@@ -83,13 +83,20 @@ export class Uploads {
     )
   }
 
+  /**
+   * Whoever asks sends nothing at present: a request that still holds the update ends first, so that nothing is accepted
+   * after the answer said that nothing was, except what is sent anew.
+   */
   async #head({ request, response }: Exchange, target: Target): Promise<string> {
     const digest = announcedDigest(request.headers)
-    const complete = target.round.updates.get(target.participant)?.digest === digest
     const path = target.round.uploadPath(target.participant, digest)
-    const offset = complete ? target.round.updates.get(target.participant)?.size : await durableSize(path)
+    const { complete, offset } = await this.#takeover.run(keyOf(target), doNothing, async () => {
+      const accepted = target.round.updates.get(target.participant)
+      const complete = accepted?.digest === digest
+      return { complete, offset: complete ? accepted.size : await durableSize(path) }
+    })
     response.writeHead(200, {
-      [UPLOAD_HEADERS.offset]: offset ?? 0,
+      [UPLOAD_HEADERS.offset]: offset,
       ...(complete && { [UPLOAD_HEADERS.complete]: '?1' }),
       'cache-control': 'no-store',
     })
@@ -101,9 +108,8 @@ export class Uploads {
     const announcement = readAnnouncement(exchange.request.headers)
     if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
     refuseUnfit(target, announcement)
-    const key = `${target.campaign.uid}/${target.round.number}/${target.participant}`
     return this.#takeover.run(
-      key,
+      keyOf(target),
       () => exchange.request.destroy(new Error('a newer request has taken over')),
       async () => {
         if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
@@ -192,6 +198,13 @@ export class Uploads {
 function bringsAll({ headers }: Exchange['request'], { offset, length }: Announcement): boolean {
   return offset === 0 && Number(headers['content-length']) === length
 }
+
+function keyOf({ campaign, round, participant }: Target): string {
+  return `${campaign.uid}/${round.number}/${participant}`
+}
+
+/** For work that ends by itself soon enough. */
+const doNothing = (): void => undefined
 
 function answerPartial({ response }: Exchange, offset: number): string {
   response.writeHead(204, { [UPLOAD_HEADERS.offset]: offset })
