@@ -46,16 +46,14 @@ function softmaxAxis(node: Node, { shape }: Emitter): number {
 }
 
 const clip = unary(({ dy, x, builder }, node) => {
-  const bounds = [
-    { bound: input(node, 1), inside: 'Greater' },
-    { bound: input(node, 2), inside: 'Less' },
+  const [low, high] = [input(node, 1), input(node, 2)]
+  const inside = [
+    ...(low === '' ? [] : [builder.add('Greater', [x, low])]),
+    ...(high === '' ? [] : [builder.add('Less', [x, high])]),
   ]
-  return bounds
-    .filter(({ bound }) => bound !== '')
-    .reduce((gradient, { bound, inside }) => {
-      const kept = builder.cast(builder.add(inside, [x, bound]), 'float32')
-      return builder.add('Mul', [gradient, kept])
-    }, dy)
+  if (inside.length === 0) return dy
+  const kept = inside.reduce((a, b) => builder.add('And', [a, b]))
+  return builder.add('Mul', [dy, builder.cast(kept, 'float32')])
 })
 
 const identity: Operator = {

@@ -2,9 +2,9 @@
  * Activations made of pieces. At a kink the gradient is that of PyTorch.
  */
 import type { GraphBuilder } from '../builder.ts'
-import { floatOf } from '../graph.ts'
+import { float, floatOf } from '../graph.ts'
 import { unbroadcast } from './broadcast.ts'
-import { emitAsIs, input, type Operator } from './operator.ts'
+import { emitAsIs, emitInstead, input, type Operator } from './operator.ts'
 import { unary } from './unary.ts'
 
 function isPositive(builder: GraphBuilder, x: string): string {
@@ -52,14 +52,23 @@ const hardSigmoid = unary(({ dy, y, builder }, node) => {
   return builder.add('Mul', [scaled(builder, dy, floatOf(node, 'alpha', 0.2)), inside])
 })
 
-/** x · clip(x/6 + 1/2, 0, 1): slopes 0, x/3 + 1/2 and 1; 0 at -3 and 1 at 3. */
-const hardSwish = unary(({ dy, x, builder }) => {
-  const line = builder.add('Add', [scaled(builder, x, 1 / 3), builder.scalar(0.5)])
-  const high = builder.add('GreaterOrEqual', [x, builder.scalar(3)])
-  const low = builder.add('LessOrEqual', [x, builder.scalar(-3)])
-  const upper = builder.add('Where', [high, builder.scalar(1), line])
-  return builder.add('Mul', [dy, builder.add('Where', [low, builder.scalar(0), upper])])
-})
+/** x · h, with h = clip(x/6 + 1/2, 0, 1). The slope is 2h - 1/2 between -3 and 3, 0 at -3 and below, 1 at 3 and above. */
+const hardSwish: Operator = {
+  emit: (node, emitter) => {
+    const { builder } = emitter
+    const x = input(node, 0)
+    const h = builder.add('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) })
+    emitInstead(node, emitter, { op: 'Mul', inputs: [x, h], attributes: {} })
+    return (dy) => [
+      () => {
+        const within = builder.add('Less', [builder.add('Abs', [x]), builder.scalar(3)])
+        const above = builder.add('Sub', [h, builder.scalar(0.5)])
+        const curved = builder.add('Mul', [above, builder.cast(within, 'float32')])
+        return builder.add('Mul', [dy, builder.add('Add', [h, curved])])
+      },
+    ]
+  },
+}
 
 /** Its slope for negative numbers is an input, broadcast to the first one. */
 const pRelu: Operator = {
