@@ -69,6 +69,16 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
     expect(spec).toMatchObject({ template: { resources } })
   })
 
+  it('take FedBuff with a buffer between quorum and draw, and fill in its staleness', async () => {
+    const strategy = { type: 'FedBuff', fedBuff: { bufferSize: 4 } }
+    const participants = { profiles: ['gateway'], perRound: 4 }
+    const spec = { aggregation: { strategy }, participants, completion: { minUpdates: 4 } }
+    const fedBuff = { bufferSize: 4, maxStaleness: 20, serverLearningRate: 1 }
+    expect(await applied(minimalRound(spec, 'buffered'))).toMatchObject({
+      spec: { aggregation: { strategy: { type: 'FedBuff', fedBuff } } },
+    })
+  })
+
   it.each(examples)('take the example %s', async (file) => {
     const said = await kubectl([
       'create',

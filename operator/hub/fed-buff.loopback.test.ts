@@ -215,6 +215,7 @@ describe('a round of FedBuff', () => {
   it('does not wait for a node whose training failed, and asks it again in the next round', async () => {
     const { a, b, c } = await firstRoundWithoutC({ bufferSize: 2 })
     await story.applyCampaign(plan({ round: 2 }))
+    await started(b, 2)
     c.send({ kind: { $case: 'failure', value: { round: 1, reason: 'TrainingDiverged', message: 'x' } } })
     await started(c, 2)
     c.send({ kind: { $case: 'failure', value: { round: 2, reason: 'TrainingDiverged', message: 'x' } } })
