@@ -25,6 +25,7 @@ export interface CompileFlags {
   readonly batchSize?: string
   readonly evaluationBatchSize?: string
   readonly frozen?: string[]
+  readonly memoryLimit?: string
   readonly configuration?: string
   readonly json?: true
 }
@@ -43,6 +44,7 @@ export function compileFlags(command: Command): Command {
       '--evaluation-batch-size <rows>',
       'rows of an evaluation batch; as many as in training when absent',
     )
+    .option('--memory-limit <bytes>', 'what training may take beside the samples, for example 64Mi')
     .option('--frozen <pattern...>', 'initializers that keep their value; * stands for any characters')
     .option('--configuration <file>', 'JSON with these and all other settings; flags stand above it')
 }
@@ -70,7 +72,7 @@ function filesOf(compiled: CompiledModel): Record<string, Uint8Array | string> {
 
 /** What is not right in it, the compiler's schema says. */
 async function configurationFrom(flags: CompileFlags): Promise<TrainingConfigurationInput> {
-  const { loss, optimizer, batchSize, evaluationBatchSize, frozen } = flags
+  const { loss, optimizer, batchSize, evaluationBatchSize, frozen, memoryLimit } = flags
   const given = {
     ...(flags.configuration !== undefined && (await configurationFile(flags.configuration))),
     ...(loss !== undefined && { loss: { type: loss } }),
@@ -79,6 +81,7 @@ async function configurationFrom(flags: CompileFlags): Promise<TrainingConfigura
     ...(evaluationBatchSize !== undefined && {
       evaluationBatchSize: rows('--evaluation-batch-size', evaluationBatchSize),
     }),
+    ...(memoryLimit !== undefined && { memoryLimitBytes: bytes('--memory-limit', memoryLimit) }),
     ...(frozen !== undefined && { frozen }),
   }
   return given as TrainingConfigurationInput
@@ -87,6 +90,24 @@ async function configurationFrom(flags: CompileFlags): Promise<TrainingConfigura
 function rows(flag: string, text: string): number {
   if (/^[1-9][0-9]*$/.test(text)) return Number(text)
   throw new ModelError(`${flag} is ${JSON.stringify(text)}, expected a whole number of 1 or more`)
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+}
+
+function bytes(flag: string, text: string): number {
+  const [, count, unit = ''] = /^([1-9][0-9]*)(k|M|G|Ki|Mi|Gi)?$/.exec(text) ?? []
+  if (count !== undefined) return Number(count) * (UNITS[unit] ?? 1)
+  throw new ModelError(
+    `${flag} is ${JSON.stringify(text)}, expected a whole number of bytes, or of k, M, G, Ki, Mi or Gi`,
+  )
 }
 
 async function configurationFile(file: string): Promise<object> {

@@ -94,11 +94,14 @@ describe('tributary model', () => {
       inFolder('settings.json'),
       '--batch-size',
       '5',
+      '--memory-limit',
+      '64Mi',
     ]
     const { status, stdout, stderr } = await tributary('model', 'compile', cnn, '--out', out, ...flags)
     expect(stderr).toBe('')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^batch +5 rows in training, 5 in evaluation$/m)
+    expect(stdout).toMatch(/^plan +limit 64\.0 MiB: the batch at once, activations kept$/m)
     expect((await readdir(out)).sort()).toEqual([
       'evaluation.onnx',
       'manifest.json',
@@ -146,6 +149,19 @@ describe('tributary model', () => {
       name: 'a batch size that is no number',
       args: () => compile(cnn, '--loss', 'SoftmaxCrossEntropy', '--optimizer', 'SGD', '--batch-size', '2e'),
       want: /--batch-size is "2e", expected a whole number of 1 or more/,
+    },
+    {
+      name: 'a memory limit with a unit that does not exist',
+      args: () => compile(cnn, '--configuration', inFolder('settings.json'), '--memory-limit', '64MB'),
+      want: /--memory-limit is "64MB", expected a whole number of bytes, or of k, M, G, Ki, Mi or Gi/,
+    },
+    {
+      name: 'a model that needs more memory than it may take',
+      args: () =>
+        compile(cnn, ...['--configuration', inFolder('settings.json'), '--memory-limit', '1k']).concat(
+          ...['--loss', 'SoftmaxCrossEntropy'],
+        ),
+      want: /memoryLimit is 1000 bytes; training needs about \d+ at least/,
     },
     {
       name: 'a configuration that is no object',

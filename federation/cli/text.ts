@@ -3,6 +3,7 @@
  */
 import { quoted, type ValueInfo } from '#federation/training/graph.ts'
 import { elementCount } from '#federation/training/manifest.ts'
+import { planText } from '#federation/training/memory-plan.ts'
 import type { CompileReport } from '#federation/training/report.ts'
 import type { Inspection } from './inspect.ts'
 
@@ -53,16 +54,18 @@ export function reportText(report: CompileReport): string {
     `batch        ${report.batchSize} rows in training, ${report.evaluationBatchSize} in evaluation`,
     `calls        up to ${report.stepsPerCall} steps each`,
     `memory       ${size(memory.parameters)} parameters, ${size(memory.optimizerState)} optimiser state, ` +
-      `${size(memory.values)} values of the model; ${peakText(memory)}`,
+      `${size(memory.values)} values of the model; training takes at most about ${size(memory.peak)}`,
+    `plan         ${planOf(report)}`,
     `arithmetic   ${report.multiplyAddsPerSample} multiplications and additions a sample, forward`,
     `files        training step ${size(files.trainingStep)}, evaluation ${size(files.evaluation)}`,
   ])
 }
 
-function peakText({ peak }: CompileReport['memory']): string {
-  return peak === undefined
-    ? 'the peak of a step is not known with privacy'
-    : `peak of a step about ${size(peak)}`
+function planOf({ plan }: CompileReport): string {
+  const { memoryLimitBytes, recomputedNodes } = plan
+  const limit = memoryLimitBytes === undefined ? 'no limit' : `limit ${size(memoryLimitBytes)}`
+  const again = recomputedNodes > 0 ? ` (${recomputedNodes} nodes)` : ''
+  return `${limit}: ${planText(plan)}${again}`
 }
 
 function lines(parts: readonly string[]): string {

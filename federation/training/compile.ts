@@ -3,32 +3,26 @@
  * optimiser) and an evaluation. Both have fixed sizes. The result depends on the model and the configuration
  * alone: compiling twice gives the same bytes.
  */
-import { emitClipping } from './clipping.ts'
 import {
   readConfiguration,
   type TrainingConfiguration,
   type TrainingConfigurationInput,
 } from './configuration.ts'
-import { stepMicroseconds, stepsPerCall } from './cost.ts'
 import { discover, type Discovered } from './discover.ts'
 import { emitForward } from './emit.ts'
-import { gradientOf } from './gradient.ts'
 import type { Graph, ValueInfo } from './graph.ts'
 import { withLogits } from './head.ts'
-import { imagesIn, inferShapes, type Inferred } from './infer.ts'
 import { metricsFor, type SampleMetric } from './losses.ts'
-import { elementCount, type Parameter, type TrainingManifest } from './manifest.ts'
+import { elementCount, type TrainingManifest } from './manifest.ts'
+import { arenaBytes, heldElements, trainingBytes } from './memory-estimate.ts'
+import { doesNotFit, type MemoryPlan, plansFor, UNLIMITED } from './memory-plan.ts'
 import type { Model } from './model.ts'
-import { emitObjective } from './objectives/index.ts'
-import { emitGradientOutputs, emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
-import { optimized } from './passes/index.ts'
-import { peakBytes } from './peak-memory.ts'
 import { prepare, type Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
-import { addLoss, emitGradients, type Gradients } from './step.ts'
-import { severalSteps, type StepRoles } from './several-steps.ts'
 import { type CompileReport, reportOf } from './report.ts'
+import { addLoss } from './step.ts'
+import { type CompiledStep, compileStep } from './training-step.ts'
 import { COMPILED_OPSET, writeModel } from './write.ts'
 
 export interface CompiledModel {
@@ -53,14 +47,10 @@ export async function compileTraining(
 ): Promise<CompiledModel> {
   const settings = readConfiguration(configuration)
   const whole = prepare(model, settings.frozen)
-  const evaluationBatchSize = settings.evaluationBatchSize ?? settings.batchSize
   const discovered = await discover(whole, settings.batchSize)
   const prepared = withLogits(whole, settings.loss, discovered.shapes)
-  const forEvaluation =
-    evaluationBatchSize === settings.batchSize ? discovered : await discover(whole, evaluationBatchSize)
-
-  const training = await compileStep(prepared, discovered, settings)
-  const evaluation = compileEvaluation(prepared, forEvaluation, settings)
+  const graphs = await compileWithin(settings.memoryLimitBytes, { whole, prepared, discovered, settings })
+  const { training, evaluation, memory } = graphs
   const counts = prepared.parameters.map(({ value }) => elementCount(value.shape))
   const manifest: TrainingManifest = {
     version: 1,
@@ -70,7 +60,7 @@ export async function compileTraining(
     ...(settings.privacy && { privacy: settings.privacy }),
     metrics: metricsFor(settings.loss),
     batchSize: settings.batchSize,
-    evaluationBatchSize,
+    evaluationBatchSize: evaluation.batchSize,
     ...training.interface,
     parameterCount: sum(counts),
     trainableCount: sum(counts.filter((_, index) => prepared.parameters[index]?.trainable)),
@@ -89,171 +79,105 @@ export async function compileTraining(
       manifest,
       trainingStep: training,
       evaluation,
+      memory,
+      memoryLimit: settings.memoryLimitBytes,
     }),
   }
 }
 
-type Interface = Pick<
-  TrainingManifest,
-  | 'update'
-  | 'input'
-  | 'label'
-  | 'stepsPerCall'
-  | 'rows'
-  | 'steps'
-  | 'sampleWeight'
-  | 'learningRate'
-  | 'corrections'
-  | 'uniforms'
-  | 'normals'
-  | 'parameters'
-  | 'state'
-  | 'constants'
-  | 'training'
->
-
-interface CompiledStep {
-  graph: Graph
-  bytes: Uint8Array
-  /** Most bytes of values at one time; not known with privacy, whose values are in a loop. */
-  peakBytes: number | undefined
-  interface: Interface
+interface Subject {
+  /** With the ending that the loss takes off; what `discover` takes. */
+  whole: Prepared
+  prepared: Prepared
+  discovered: Discovered
+  settings: TrainingConfiguration
 }
 
-/** Where a call takes one step anyway, the optimiser's part of it is cheaper on the host. */
-async function compileStep(
-  prepared: Prepared,
-  discovered: Discovered,
-  settings: TrainingConfiguration,
-): Promise<CompiledStep> {
-  const { update, stepsPerCall: wanted } = settings
-  const compiled = await compileStepWith(prepared, discovered, { ...settings, update: update ?? 'Graph' })
-  if (update !== undefined || wanted !== undefined || compiled.interface.stepsPerCall > 1) return compiled
-  return await compileStepWith(prepared, discovered, { ...settings, update: 'Host' })
+interface Graphs {
+  training: CompiledStep
+  evaluation: CompiledEvaluation
+  /** Bytes, estimated. */
+  memory: number
 }
 
-type Settings = TrainingConfiguration & Pick<TrainingManifest, 'update'>
-
-async function compileStepWith(
-  prepared: Prepared,
-  discovered: Discovered,
-  settings: Settings,
-): Promise<CompiledStep> {
-  const step = await emitGradients(prepared, discovered, settings)
-  const { builder, sampleWeight, label, loss: total, uniforms, normals } = step
-  const update = addUpdate(prepared, step, settings)
-
-  const parameters = describeParameters(prepared.parameters, step, update)
-  const outputs = [
-    scalarOutput(total),
-    ...[...parameters, ...update.state].map(({ output, shape }) => floatOutput(output, shape)),
-  ]
-  const { input } = step
-  const { corrections, learningRate } = update
-  const graph = optimized(prune(builder, outputs))
-  const shapes = settings.privacy ? undefined : await inferShapes(graph)
-  const described = shapes ? { ...graph, values: imagesIn(graph, shapes) } : graph
-  const published = publish({ graph: described, shapes }, settings, {
-    samples: [input.name, label.name],
-    perStep: [
-      sampleWeight,
-      ...(learningRate === undefined ? [] : [learningRate]),
-      ...(corrections ? [corrections.first, corrections.second] : []),
-      ...[...uniforms, ...normals].map(({ name }) => name),
-    ],
-    carried: [...parameters, ...update.state],
-    loss: total,
+/** By the first plan that the limit allows. */
+async function compileWithin(limit: number | undefined, subject: Subject): Promise<Graphs> {
+  const { prepared, settings } = subject
+  const asItIs = await compileBy(UNLIMITED, subject, await evaluationFor(subject, settings.batchSize))
+  if (!asItIs) throw new Error('unreachable: the plan without a limit cuts nothing')
+  if (limit === undefined || asItIs.memory <= limit) return asItIs
+  const evaluation = await smallEvaluation(limit, asItIs.evaluation, subject)
+  const nature = {
     batchSize: settings.batchSize,
-  })
-  return {
-    graph: published.graph,
-    bytes: writeModel(published.graph, 'training-step', COMPILED_OPSET),
-    peakBytes: shapes && peakBytes(graph, shapes),
-    interface: {
-      ...published.interface,
-      update: settings.update,
-      input,
-      label,
-      sampleWeight,
-      ...(learningRate !== undefined && { learningRate }),
-      ...(corrections && { corrections }),
-      uniforms: uniforms.map(({ name, shape }) => ({ name, shape: [...shape] })),
-      normals: normals.map(({ name, shape }) => ({ name, shape: [...shape] })),
-      parameters,
-      state: update.state,
-      constants: update.constants,
-      training: { loss: total },
-    },
+    mixesRows: prepared.parameters.some(({ trainable }) => !trainable),
+    isPrivate: settings.privacy !== undefined,
   }
+  let smallest = asItIs
+  for (const plan of [UNLIMITED, ...plansFor(nature)]) {
+    const graphs = await compileBy(plan, subject, evaluation)
+    if (graphs && graphs.memory <= limit) return graphs
+    if (graphs && graphs.memory < smallest.memory) smallest = graphs
+  }
+  throw doesNotFit(limit, { bytes: smallest.memory, plan: smallest.training.plan }, nature)
 }
 
-/** The graph of a step in the form in which it is run: as many steps a call as its cost suggests. */
-function publish(
-  { graph: step, shapes }: { graph: Graph; shapes: ReadonlyMap<string, Inferred> | undefined },
-  settings: Settings,
-  roles: StepRoles,
-): { graph: Graph; interface: Pick<Interface, 'stepsPerCall' | 'rows' | 'steps'> } {
-  const isLooped = settings.update === 'Graph' && shapes !== undefined
-  const count = settings.stepsPerCall ?? (isLooped ? suitableStepsPerCall(step, shapes, roles) : 1)
-  const { graph, rows, steps } = severalSteps(step, roles, count)
-  return { graph, interface: { stepsPerCall: count, rows, ...(steps !== undefined && { steps }) } }
-}
-
-function suitableStepsPerCall(
-  step: Graph,
-  shapes: ReadonlyMap<string, Inferred>,
-  { perStep }: StepRoles,
-): number {
-  const elements = sum(perStep.map((name) => elementCount(shapes.get(name)?.shape ?? [])))
-  return stepsPerCall(stepMicroseconds(step, shapes), elements)
-}
-
-function addUpdate(
-  { parameters }: Prepared,
-  { builder, gradients }: Gradients,
-  settings: Settings,
-): Partial<Pick<Update, 'learningRate'>> & Omit<Update, 'learningRate'> & Pick<Interface, 'constants'> {
-  const learning = parameters
-    .filter(({ trainable }) => trainable)
-    .map(({ name, value }) => ({ name, shape: value.shape, gradient: gradientOf(gradients, name) }))
-  const objective = emitObjective(builder, settings.objective, learning)
-  const clipped = emitClipping(builder, settings.gradientClipping, objective.trainable)
-  const { constants } = objective
-  return settings.update === 'Host'
-    ? { parameters: emitGradientOutputs(builder, clipped), state: [], constants }
-    : { ...emitOptimizer(builder, settings.optimizer, clipped), constants }
-}
-
-function describeParameters(
-  parameters: readonly ModelParameter[],
-  { newState }: Gradients,
-  update: Pick<Update, 'parameters'>,
-): Parameter[] {
-  let offset = 0
-  return parameters.map(({ name, initializer, value, trainable, uses }) => {
-    const output = trainable ? update.parameters.get(name) : newState.get(name)
-    if (output === undefined) throw new Error(`unreachable: ${name} has no new value`)
-    const first = offset
-    offset += elementCount(value.shape)
-    return {
-      name,
-      shape: [...value.shape],
-      offset: first,
-      trainable,
-      output,
-      initializer,
-      ...(uses && { uses }),
-    }
+async function compileBy(
+  plan: MemoryPlan,
+  { prepared, discovered, settings }: Subject,
+  evaluation: CompiledEvaluation,
+): Promise<Graphs | undefined> {
+  const training = await compileStep(prepared, discovered, settings, plan)
+  if (!training) return undefined
+  const memory = trainingBytes({
+    held: heldElements(settings.optimizer, training.interface),
+    files: training.bytes.length + evaluation.bytes.length,
+    arenas: training.arenaBytes + evaluation.arenaBytes,
   })
+  return { training, evaluation, memory }
+}
+
+/** How much of a limit an evaluation may have when its batch is not given. */
+const EVALUATION_SHARE = 0.1
+
+/** Evaluation is the same in batches of any size: they are halved until it takes little of the limit. */
+async function smallEvaluation(
+  limit: number,
+  asItIs: CompiledEvaluation,
+  subject: Subject,
+): Promise<CompiledEvaluation> {
+  let found = asItIs
+  if (subject.settings.evaluationBatchSize !== undefined) return found
+  while (found.arenaBytes > EVALUATION_SHARE * limit && found.batchSize > 1) {
+    found = await evaluationFor(subject, Math.ceil(found.batchSize / 2))
+  }
+  return found
+}
+
+async function evaluationFor(
+  { whole, prepared, discovered, settings }: Subject,
+  otherwise: number,
+): Promise<CompiledEvaluation> {
+  const batchSize = settings.evaluationBatchSize ?? otherwise
+  const found = batchSize === settings.batchSize ? discovered : await discover(whole, batchSize)
+  const evaluation = compileEvaluation(prepared, found, settings)
+  return { ...evaluation, batchSize, arenaBytes: await arenaBytes(evaluation.graph, batchSize) }
 }
 
 type SumOutputs = TrainingManifest['evaluation']
+
+interface CompiledEvaluation {
+  graph: Graph
+  bytes: Uint8Array
+  outputs: SumOutputs
+  batchSize: number
+  arenaBytes: number
+}
 
 function compileEvaluation(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): { graph: Graph; bytes: Uint8Array; outputs: SumOutputs } {
+): Pick<CompiledEvaluation, 'graph' | 'bytes' | 'outputs'> {
   const forward = emitForward(prepared, discovered, 'evaluation')
   const { builder, sampleWeight } = forward
   const { loss } = addLoss(prepared, forward, settings)
@@ -274,11 +198,7 @@ function compileEvaluation(
 }
 
 function scalarOutput(name: string): ValueInfo {
-  return floatOutput(name, [])
-}
-
-function floatOutput(name: string, shape: readonly number[]): ValueInfo {
-  return { name, type: 'float32', shape: [...shape] }
+  return { name, type: 'float32', shape: [] }
 }
 
 function flatParameters(parameters: readonly ModelParameter[]): Uint8Array {

@@ -127,6 +127,11 @@ const fields = z.strictObject({
   stepsPerCall: z.int().min(1).max(1024).optional(),
   /** Chosen by what a step costs when absent. Host goes with one step a call. */
   update: Update.optional(),
+  /**
+   * Bytes that training may take beside the samples, the process and the runtime's code: the compiler chooses a plan
+   * whose estimate stays below (memory-plan.ts), or refuses.
+   */
+  memoryLimitBytes: z.int().min(1).optional(),
   /** Initializers that keep their value: exact names, or patterns in which `*` stands for any characters. */
   frozen: z.array(z.string().min(1).max(256)).max(256).optional(),
 })

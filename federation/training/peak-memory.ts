@@ -1,40 +1,85 @@
 /*
- * How many bytes the values of a graph take at most at one time, estimated from their shapes and the order in which
- * ONNX Runtime runs nodes. What the graph is given and gives out is the caller's and not counted. A loop counts by the
- * inputs and outputs of its body, since the shapes of what is within are not known; scratch memory of operators, and
- * what the runtime's allocator keeps in reserve, come on top.
+ * How many bytes of memory a run of a graph takes: its nodes in the order in which ONNX Runtime runs them, its values
+ * where the runtime's planner puts them (some in the place of others of the same shape), in the runtime's arena, with
+ * the scratch memory of convolutions and with what is in the bodies of loops. What the graph is given and gives out is
+ * the caller's and not counted.
  */
-import { type Graph, type Node, type ValueInfo, valuesRead } from './graph.ts'
-import type { Inferred } from './infer.ts'
+import { type Allocation, Arena } from './arena.ts'
+import { type Graph, intOf, type Node, valuesRead } from './graph.ts'
+import { bodiesOf, type Shapes } from './infer.ts'
 import { elementCount } from './manifest.ts'
+import { bytesOf, placesOf } from './memory-places.ts'
 
-type Shapes = ReadonlyMap<string, Inferred>
+const FLOAT_BYTES = 4
 
-/** These give their first input in another shape, without a copy. */
-const VIEWS: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Identity'])
-
+/** @param shapes of all values, those of bodies included */
 export function peakBytes(graph: Graph, shapes: Shapes): number {
-  const nodes = inOrderOfExecution(graph)
-  const owners = ownersOf(nodes)
-  const owner = (name: string): string => owners.get(name) ?? name
-  const outside = new Set(
-    [...graph.inputs, ...graph.outputs].map(({ name }) => owner(name)).concat([...graph.initializers.keys()]),
-  )
-  const lastUse = new Map<string, number>()
-  for (const [index, node] of nodes.entries()) {
-    for (const name of [...valuesRead(node), ...node.outputs]) lastUse.set(owner(name), index)
+  const arena = new Arena()
+  new Run(graph, shapes, arena).take()
+  return arena.touched
+}
+
+class Run {
+  private readonly order: readonly Node[]
+  private readonly shapes: Shapes
+  private readonly arena: Arena
+  /** The caller's: nothing of it is in the arena. */
+  private readonly outside: ReadonlySet<string>
+  /** Value → the one that has its memory. */
+  private readonly places: ReadonlyMap<string, string>
+  /** Values that have memory → the last node that uses it. */
+  private readonly lastUses = new Map<string, number>()
+  private readonly held = new Map<string, Allocation>()
+
+  constructor(graph: Graph, shapes: Shapes, arena: Arena) {
+    this.order = inOrderOfExecution(graph)
+    this.shapes = shapes
+    this.arena = arena
+    this.outside = new Set([
+      ...[...graph.inputs, ...graph.outputs].map(({ name }) => name),
+      ...graph.initializers.keys(),
+    ])
+    this.places = placesOf(this.order, shapes, this.outside)
+    for (const [index, node] of this.order.entries()) {
+      for (const name of [...valuesRead(node), ...node.outputs]) this.lastUses.set(this.place(name), index)
+    }
   }
-  let alive = 0
-  let peak = 0
-  for (const [index, node] of nodes.entries()) {
-    const made = node.outputs.filter((name) => owner(name) === name && !outside.has(name))
-    alive += total(made.map((name) => bytesOf(shapes.get(name))))
-    peak = Math.max(peak, alive + bodyBytes(node))
-    const touched = new Set([...valuesRead(node), ...node.outputs].map(owner))
-    const freed = [...touched].filter((name) => lastUse.get(name) === index && !outside.has(name))
-    alive -= total(freed.map((name) => bytesOf(shapes.get(name))))
+
+  take(): void {
+    for (const [index, node] of this.order.entries()) this.step(node, index)
   }
-  return peak
+
+  private step(node: Node, index: number): void {
+    for (const name of node.outputs) {
+      const place = this.place(name)
+      if (name === '' || this.outside.has(place) || this.held.has(place)) continue
+      if (place === name) this.held.set(name, this.arena.allocate(bytesOf(name, this.shapes)))
+    }
+    const scratch = scratchBytes(node, this.shapes)
+    if (scratch > 0) this.arena.free(this.arena.allocate(scratch))
+    for (const body of bodiesOf(node)) this.iterate(body)
+    for (const name of [...valuesRead(node), ...node.outputs]) {
+      const place = this.place(name)
+      const allocation = this.held.get(place)
+      if (!allocation || this.lastUses.get(place) !== index) continue
+      this.arena.free(allocation)
+      this.held.delete(place)
+    }
+  }
+
+  /** Two iterations: what the first gives out is there until the second has given out its own. */
+  private iterate(body: Graph): void {
+    const given = [0, 1].map(() => {
+      const outputs = body.outputs.map(({ name }) => this.arena.allocate(bytesOf(name, this.shapes)))
+      new Run(body, this.shapes, this.arena).take()
+      return outputs
+    })
+    for (const allocation of given.flat()) this.arena.free(allocation)
+  }
+
+  private place(name: string): string {
+    return this.places.get(name) ?? name
+  }
 }
 
 /** Depth first from the results, the last first, and from the inputs of a node, the last made first. */
@@ -59,35 +104,20 @@ function inOrderOfExecution({ nodes }: Graph): Node[] {
   return order
 }
 
-/** View → the value that has its bytes. */
-function ownersOf(nodes: readonly Node[]): Map<string, string> {
-  const owners = new Map<string, string>()
-  for (const { op, inputs, outputs } of nodes) {
-    const [source = ''] = inputs
-    if (VIEWS.has(op)) owners.set(outputs[0] ?? '', owners.get(source) ?? source)
+/**
+ * What an operator takes beside its operands and results: the columns of a convolution of one sample; or, where it runs
+ * on blocks of channels, its operand and result in that layout.
+ */
+function scratchBytes(node: Node, shapes: Shapes): number {
+  const { op, inputs, outputs } = node
+  const [x = '', w = ''] = inputs
+  const [y = ''] = outputs
+  const shapeOf = (name: string): readonly number[] => shapes.get(name)?.shape ?? []
+  const filter = elementCount(shapeOf(w).slice(1))
+  if (op === 'Conv') {
+    const columns = FLOAT_BYTES * filter * elementCount(shapeOf(y).slice(2))
+    return Math.max(columns, bytesOf(x, shapes) + bytesOf(y, shapes))
   }
-  return owners
-}
-
-function bodyBytes({ attributes }: Node): number {
-  const infos = Object.values(attributes).flatMap((attribute) =>
-    attribute.kind === 'graph' ? [...attribute.value.inputs, ...attribute.value.outputs] : [],
-  )
-  return total(infos.map((info) => ('type' in info ? declaredBytes(info as ValueInfo) : 0)))
-}
-
-/** Nothing where a dimension has no fixed size. */
-function declaredBytes({ type, shape }: ValueInfo): number {
-  const sizes = shape.filter((size) => typeof size === 'number')
-  return sizes.length === shape.length ? bytesOf({ type, shape: sizes }) : 0
-}
-
-const ELEMENT_BYTES: Readonly<Record<string, number>> = { float64: 8, int64: 8, bool: 1 }
-
-function bytesOf(value: Inferred | undefined): number {
-  return value ? elementCount(value.shape) * (ELEMENT_BYTES[value.type] ?? 4) : 0
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0)
+  if (op !== 'ConvTranspose') return 0
+  return FLOAT_BYTES * filter * elementCount(shapeOf(x).slice(2)) * intOf(node, 'group', 1)
 }

@@ -9,6 +9,7 @@ import { elementCount, type TrainingManifest } from './manifest.ts'
 import type { Model } from './model.ts'
 import { matchesPattern } from './parameters.ts'
 import type { Prepared } from './prepare.ts'
+import type { CompiledStep } from './training-step.ts'
 
 export interface OperatorCount {
   operator: string
@@ -51,11 +52,19 @@ export interface CompileReport {
   }
   /**
    * Bytes of what a step holds: parameters and optimiser state before and after (where the host updates: parameters and
-   * gradients, and the state once), and the model's values. `peak` is the
-   * most at one time: parameters, optimiser state, vectors of the objective, and the values of the training step that
-   * are alive together. It is an estimate without the data set and the runtime itself; absent with privacy.
+   * gradients, and the state once), and the model's values. `peak` is an estimate from above of what training and
+   * evaluating add to a process, beside the samples (memory-estimate.ts).
    */
-  memory: { parameters: number; optimizerState: number; values: number; peak?: number }
+  memory: { parameters: number; optimizerState: number; values: number; peak: number }
+  /** How the step stays under the configuration's memory limit. */
+  plan: {
+    memoryLimitBytes?: number
+    /** Parts that a batch is trained in. */
+    microBatches: number
+    /** Segments of the forward pass, and the nodes in them that run again in the backward pass. */
+    segments: number
+    recomputedNodes: number
+  }
   /** Of matrix products and convolutions in the forward pass; a training step has about three times as many. */
   multiplyAddsPerSample: number
   /** Bytes of the ONNX files. */
@@ -68,8 +77,11 @@ export interface Compilation {
   shapes: ReadonlyMap<string, Shape>
   frozen: readonly string[]
   manifest: TrainingManifest
-  trainingStep: { graph: Graph; bytes: Uint8Array; peakBytes: number | undefined }
+  trainingStep: Pick<CompiledStep, 'graph' | 'bytes' | 'plan' | 'recomputedNodes'>
   evaluation: { graph: Graph; bytes: Uint8Array }
+  /** Bytes, estimated. */
+  memory: number
+  memoryLimit: number | undefined
 }
 
 export function reportOf(compilation: Compilation): CompileReport {
@@ -91,6 +103,12 @@ export function reportOf(compilation: Compilation): CompileReport {
     parameters,
     elements,
     memory: memoryOf(compilation, elements),
+    plan: {
+      ...(compilation.memoryLimit !== undefined && { memoryLimitBytes: compilation.memoryLimit }),
+      microBatches: trainingStep.plan.microBatches,
+      segments: trainingStep.plan.segments,
+      recomputedNodes: trainingStep.recomputedNodes,
+    },
     multiplyAddsPerSample:
       sum(prepared.nodes.map((node) => products(node, compilation))) / manifest.batchSize,
     files: { trainingStep: trainingStep.bytes.length, evaluation: evaluation.bytes.length },
@@ -100,14 +118,13 @@ export function reportOf(compilation: Compilation): CompileReport {
 const FLOAT_BYTES = 4
 
 function memoryOf(compilation: Compilation, elements: CompileReport['elements']): CompileReport['memory'] {
-  const { manifest, prepared, trainingStep } = compilation
-  const parameters = 2 * FLOAT_BYTES * manifest.parameterCount
-  const optimizerState = (manifest.update === 'Host' ? 1 : 2) * FLOAT_BYTES * elements.optimizerState
-  const values = FLOAT_BYTES * sum(prepared.nodes.map((node) => countOf(compilation, node.outputs[0])))
-  if (trainingStep.peakBytes === undefined) return { parameters, optimizerState, values }
-  const constants = FLOAT_BYTES * elements.constants
-  const peak = parameters + optimizerState + constants + trainingStep.peakBytes
-  return { parameters, optimizerState, values, peak }
+  const { manifest, prepared, memory } = compilation
+  return {
+    parameters: 2 * FLOAT_BYTES * manifest.parameterCount,
+    optimizerState: (manifest.update === 'Host' ? 1 : 2) * FLOAT_BYTES * elements.optimizerState,
+    values: FLOAT_BYTES * sum(prepared.nodes.map((node) => countOf(compilation, node.outputs[0]))),
+    peak: memory,
+  }
 }
 
 function travelling({ parameters }: TrainingManifest): ReportedParameter[] {

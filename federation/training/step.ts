@@ -9,8 +9,12 @@ import { discover, type Discovered } from './discover.ts'
 import { emitForward, type Forward } from './emit.ts'
 import { ModelError } from './errors.ts'
 import { int, quoted } from './graph.ts'
+import { imagesIn, inferShapes } from './infer.ts'
 import { emitLoss, labelFor, type LossGraph } from './losses.ts'
 import type { Label, TrainingManifest } from './manifest.ts'
+import type { MemoryPlan } from './memory-plan.ts'
+import { emitMicroBatches } from './micro-batches.ts'
+import { type Recomputation, recomputed } from './passes/recomputation.ts'
 import type { Prepared } from './prepare.ts'
 import { emitPrivateGradients } from './private-gradients.ts'
 
@@ -29,15 +33,19 @@ export interface Gradients {
   newState: ReadonlyMap<string, string>
   uniforms: readonly { name: string; shape: Shape }[]
   normals: readonly { name: string; shape: Shape }[]
+  /** Nodes that run a second time, in the parts of a batch. */
+  recomputedNodes: number
 }
 
 export async function emitGradients(
   prepared: Prepared,
   discovered: Discovered,
   settings: TrainingConfiguration,
-): Promise<Gradients> {
-  return settings.privacy
-    ? await privateGradients(prepared, settings, settings.privacy)
+  plan: MemoryPlan,
+): Promise<Gradients | undefined> {
+  if (settings.privacy) return await privateGradients(prepared, settings, settings.privacy)
+  return plan.microBatches > 1
+    ? await microBatchGradients(prepared, settings, plan)
     : batchGradients(prepared, discovered, settings)
 }
 
@@ -55,7 +63,18 @@ function batchGradients(
   const names = trainableOf(prepared).map(({ name }) => name)
   const seed = new Map([[prepared.output, loss.gradient(coefficient)]])
   const gradients = emitBackward(forward, seed, names)
-  return { builder, input, sampleWeight, label, loss: total, gradients, newState, uniforms, normals: [] }
+  return {
+    builder,
+    input,
+    sampleWeight,
+    label,
+    loss: total,
+    gradients,
+    newState,
+    uniforms,
+    normals: [],
+    recomputedNodes: 0,
+  }
 }
 
 async function privateGradients(
@@ -81,6 +100,39 @@ async function privateGradients(
     sampleWeight,
     label: { ...label, shape: [batchSize, ...label.shape.slice(1)] },
     newState: new Map(),
+    recomputedNodes: 0,
+  }
+}
+
+/** Nothing where the parts cannot be cut into as many segments. */
+async function microBatchGradients(
+  prepared: Prepared,
+  settings: TrainingConfiguration,
+  { microBatches, segments }: MemoryPlan,
+): Promise<Gradients | undefined> {
+  const rows = settings.batchSize / microBatches
+  const forward = emitForward(prepared, await discover(prepared, rows), 'training')
+  const { loss, label } = addLoss(prepared, forward, settings)
+  const part = { forward, loss, output: prepared.output, trainable: trainableOf(prepared) }
+  const cut: Recomputation[] = []
+  const made = await emitMicroBatches(part, microBatches, async (graph, batch, total) => {
+    const shapes = await inferShapes(graph)
+    const values = { batch, results: [total] }
+    const again = segments > 1 ? recomputed(graph, shapes, values, segments) : { graph, shapes, nodes: 0 }
+    if (again) cut.push(again)
+    return again ? { ...again.graph, values: imagesIn(again.graph, again.shapes) } : graph
+  })
+  const [refined] = cut
+  if (!refined) return undefined
+  const { input, sampleWeight } = forward
+  return {
+    ...made,
+    input: { ...input, shape: [settings.batchSize, ...input.shape.slice(1)] },
+    sampleWeight,
+    label: { ...label, shape: [settings.batchSize, ...label.shape.slice(1)] },
+    newState: new Map(),
+    normals: [],
+    recomputedNodes: refined.nodes,
   }
 }
 

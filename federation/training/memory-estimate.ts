@@ -1,0 +1,61 @@
+/*
+ * The memory that training a compiled model takes in a process, beside the samples and what the process takes before:
+ * ONNX Runtime's code and the interpreter. An estimate from above for the runtime that is pinned in package.json, as
+ * LocalTrainer runs it (one thread within an operator); docs/decisions/0046 has how it was measured.
+ */
+import type { Optimizer } from './configuration.ts'
+import type { Graph, ValueInfo } from './graph.ts'
+import { hostStep } from './host-step.ts'
+import { inferShapes } from './infer.ts'
+import { elementCount, type TrainingManifest } from './manifest.ts'
+import { peakBytes } from './peak-memory.ts'
+
+/** What the arena takes beyond the simulation: fused operators, and chunks that lie otherwise than it has them. */
+const ARENA_MARGIN = 1.2
+/** A session, its allocator, and garbage of the interpreter between two collections. */
+const FIXED = 4 * 2 ** 20
+/** A session's own graph, in multiples of the file. */
+const BYTES_A_FILE_BYTE = 12
+
+const FLOAT_BYTES = 4
+
+export interface TrainingSize {
+  /** Elements of float32 outside the arenas (`heldElements`). */
+  held: number
+  /** Bytes of both files. */
+  files: number
+  /** Most bytes in the arenas of both sessions, as simulated. */
+  arenas: number
+}
+
+export function trainingBytes({ held, files, arenas }: TrainingSize): number {
+  return Math.ceil(FLOAT_BYTES * held + ARENA_MARGIN * arenas + BYTES_A_FILE_BYTE * files + FIXED)
+}
+
+/**
+ * Parameters and optimiser state before and after a step; where the host updates, parameters and gradients, and the state
+ * once. Also the copy that onnxruntime-node makes of what the graph gives out, and the objective's vectors.
+ */
+export function heldElements(
+  optimizer: Optimizer,
+  {
+    update,
+    parameters,
+    state,
+    constants,
+  }: Pick<TrainingManifest, 'update' | 'parameters' | 'state' | 'constants'>,
+): number {
+  const elements = (entries: readonly { shape: readonly number[] }[]): number =>
+    entries.reduce((sum, { shape }) => sum + elementCount(shape), 0)
+  const learning = elements(parameters.filter(({ trainable }) => trainable))
+  const kept = update === 'Host' ? hostStep(optimizer).state.length * learning : 3 * elements(state)
+  return 3 * elements(parameters) + kept + elements(constants)
+}
+
+/** @param samples rows of a data set, of which nothing is counted but the batch that is cut out */
+export async function arenaBytes(graph: Graph, samples: number): Promise<number> {
+  const sized = (shape: ValueInfo['shape']): ValueInfo['shape'] =>
+    shape.map((size) => (size === 'samples' ? samples : size))
+  const fixed = { ...graph, inputs: graph.inputs.map((info) => ({ ...info, shape: sized(info.shape) })) }
+  return peakBytes(fixed, await inferShapes(fixed))
+}
