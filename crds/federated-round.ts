@@ -100,6 +100,14 @@ const PodTemplate = z
   .prefault({})
   .describe('The training pods. A change applies to pods created after it.')
 
+/** What a training pod takes before it trains: Node.js, ONNX Runtime, the parameters as they came. */
+const PROCESS_MEMORY = '192Mi'
+const trainingLimit = 'string(self.training.memoryLimit)'
+const podLimit = "string(self.template.resources.limits['memory'])"
+const limitsGiven =
+  "has(self.training.memoryLimit) && has(self.template.resources.limits) && 'memory' in self.template.resources.limits && " +
+  `isQuantity(${trainingLimit}) && isQuantity(${podLimit})`
+
 export const FederatedRoundSpec = z
   .object({
     modelRef: ModelRef,
@@ -172,6 +180,11 @@ export const FederatedRoundSpec = z
         '!has(self.participants.perRound) || self.participants.perRound >= self.completion.minUpdates',
         'participants.perRound must be at least completion.minUpdates, or no round can reach its quorum',
         { fieldPath: '.participants.perRound' },
+      ),
+      rule(
+        `!(${limitsGiven}) || quantity(${podLimit}).compareTo(quantity(${trainingLimit}).add(quantity('${PROCESS_MEMORY}'))) >= 0`,
+        `template.resources.limits.memory must be at least training.memoryLimit and ${PROCESS_MEMORY} for the process; the samples come on top`,
+        { fieldPath: '.template.resources.limits' },
       ),
       ...aggregationRules,
       rule(

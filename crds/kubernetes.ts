@@ -128,7 +128,7 @@ export type Toleration = z.infer<typeof Toleration>
 const QUANTITY = /^([0-9]+|[0-9]+\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/
 
 /** resource.Quantity: people write `cpu: 2` as well as `cpu: 500m`. */
-const Quantity = z
+export const Quantity = z
   .union([z.int().min(0), z.string().max(32).regex(QUANTITY)])
   .meta({ 'x-kubernetes-int-or-string': true, pattern: QUANTITY.source })
   .transform(String)

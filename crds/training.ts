@@ -1,5 +1,6 @@
 // How a FederatedRound's nodes train and how the merged model is evaluated on them.
 import { z } from 'zod'
+import { Quantity } from './kubernetes.ts'
 import { goesWithItsType } from './members.ts'
 import { Optimizer } from './optimizer.ts'
 import { Schedule } from './schedule.ts'
@@ -52,6 +53,9 @@ export const Training = z
       .describe(
         'Parameters of the model that keep their value: names of initializers, or patterns in which * stands for any characters.',
       ),
+    memoryLimit: Quantity.optional().describe(
+      'Memory that training may take beside the samples and the process itself, for example 64Mi. The compiler chooses a plan that stays below: one step a call, activations computed again, the batch in parts. A model that no plan brings below is refused.',
+    ),
     batchSize: z.int().min(1).max(65536).default(32).describe('Samples of one optimiser step.'),
     seed: z
       .int()

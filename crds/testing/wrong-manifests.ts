@@ -246,6 +246,18 @@ const pods: WrongManifest[] = [
     says: ['spec.template.resources.requests', 'requests.cpu must not be above limits.cpu'],
   },
   {
+    name: 'a pod that is smaller than what training may take',
+    manifest: minimalRound({
+      training: { ...regression, memoryLimit: '900Mi' },
+    }),
+    says: ['spec.template.resources.limits', 'at least training.memoryLimit and 192Mi for the process'],
+  },
+  {
+    name: 'a memory limit with a unit that does not exist',
+    manifest: minimalRound({ training: { ...regression, memoryLimit: '64MB' } }),
+    says: ['spec.training.memoryLimit', '"64MB"', '(m|k|Ki|M|Mi|G|Gi|T|Ti)'],
+  },
+  {
     name: 'a toleration that no pod may have',
     manifest: template({ tolerations: [{ key: 'edge', operator: 'Exists', value: 'x' }] }),
     says: ['spec.template.tolerations[0].value', 'operator Exists takes no value'],

@@ -169,6 +169,11 @@ describe('the training configuration of a plan', () => {
       training: { frozenParameters: ['features.*'] },
       want: { frozen: ['features.*'] },
     },
+    {
+      name: 'the memory limit in bytes',
+      training: { memoryLimit: '64Mi' },
+      want: { memoryLimitBytes: 67_108_864 },
+    },
     { name: 'the size of a batch', training: { batchSize: 7 }, want: { batchSize: 7 } },
   ])('says $name', ({ training, want }) => {
     expect(planOf({ training: { ...regression, ...training } }).training).toMatchObject(want)

@@ -9,6 +9,7 @@ import type {
   TrainingPlan,
 } from '#federation/wire/generated/tributary.ts'
 import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
+import { parseQuantity } from '#operator/kube/quantity.ts'
 import { localObjectiveOf } from '#operator/local-objective.ts'
 import type { Observation } from './decision.ts'
 import { podName } from './participants.ts'
@@ -77,6 +78,7 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
 /** The manifest's words for the compiler, which has the same defaults. */
 function trainingConfiguration({ training, aggregation }: FederatedRoundSpec): object {
   const { loss, optimizer, batchSize, gradientClipping, frozenParameters } = training
+  const memoryLimit = parseQuantity(training.memoryLimit)
   return {
     loss: flat(loss),
     optimizer: flat(optimizer),
@@ -84,5 +86,6 @@ function trainingConfiguration({ training, aggregation }: FederatedRoundSpec): o
     objective: localObjectiveOf(readStrategyConfiguration(flat(aggregation.strategy))),
     ...(gradientClipping && { gradientClipping }),
     ...(frozenParameters && { frozen: frozenParameters }),
+    ...(memoryLimit !== undefined && { memoryLimitBytes: Math.max(1, Math.floor(memoryLimit)) }),
   }
 }
