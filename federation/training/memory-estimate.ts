@@ -6,12 +6,16 @@
 import type { Optimizer } from './configuration.ts'
 import type { Graph, ValueInfo } from './graph.ts'
 import { hostStep } from './host-step.ts'
-import { inferShapes } from './infer.ts'
+import { bodiesOf, inferShapes } from './infer.ts'
 import { elementCount, type TrainingManifest } from './manifest.ts'
 import { peakBytes } from './peak-memory.ts'
 
-/** What the arena takes beyond the simulation: fused operators, and chunks that lie otherwise than it has them. */
+/**
+ * What the arena takes beyond the simulation: fused operators, and chunks that lie otherwise than it has them; and where
+ * convolutions run on blocks of channels, images in that layout beside the other.
+ */
 const ARENA_MARGIN = 1.2
+const ARENA_MARGIN_OF_CONVOLUTIONS = 1.5
 /** A session, its allocator, and garbage of the interpreter between two collections. */
 const FIXED = 4 * 2 ** 20
 /** A session's own graph, in multiples of the file. */
@@ -24,12 +28,12 @@ export interface TrainingSize {
   held: number
   /** Bytes of both files. */
   files: number
-  /** Most bytes in the arenas of both sessions, as simulated. */
+  /** Of both sessions. */
   arenas: number
 }
 
 export function trainingBytes({ held, files, arenas }: TrainingSize): number {
-  return Math.ceil(FLOAT_BYTES * held + ARENA_MARGIN * arenas + BYTES_A_FILE_BYTE * files + FIXED)
+  return Math.ceil(FLOAT_BYTES * held + arenas + BYTES_A_FILE_BYTE * files + FIXED)
 }
 
 /**
@@ -52,10 +56,18 @@ export function heldElements(
   return 3 * elements(parameters) + kept + elements(constants)
 }
 
-/** @param samples rows of a data set, of which nothing is counted but the batch that is cut out */
+/**
+ * Most bytes in the arena of a session.
+ * @param samples rows of a data set, of which nothing is counted but the batch that is cut out
+ */
 export async function arenaBytes(graph: Graph, samples: number): Promise<number> {
   const sized = (shape: ValueInfo['shape']): ValueInfo['shape'] =>
     shape.map((size) => (size === 'samples' ? samples : size))
   const fixed = { ...graph, inputs: graph.inputs.map((info) => ({ ...info, shape: sized(info.shape) })) }
-  return peakBytes(fixed, await inferShapes(fixed))
+  const margin = hasConvolution(graph) ? ARENA_MARGIN_OF_CONVOLUTIONS : ARENA_MARGIN
+  return Math.ceil(margin * peakBytes(fixed, await inferShapes(fixed)))
+}
+
+function hasConvolution({ nodes }: Graph): boolean {
+  return nodes.some((node) => node.op === 'Conv' || bodiesOf(node).some(hasConvolution))
 }

@@ -16,6 +16,7 @@ import { emitObjective } from './objectives/index.ts'
 import { emitGradientOutputs, emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
 import { optimized } from './passes/index.ts'
+import { resultsInOrder } from './passes/order.ts'
 import { type Recomputation, recomputed } from './passes/recomputation.ts'
 import type { Prepared } from './prepare.ts'
 import { prune } from './prune.ts'
@@ -141,9 +142,9 @@ async function refinedGraph(
     segments > 1 && microBatches === 1
       ? recomputed(graph, shapes, { batch, results: [loss, ...newState.values()] }, segments)
       : { graph, shapes, nodes: step.recomputedNodes }
-  return (
-    refined && { ...refined, graph: { ...refined.graph, values: imagesIn(refined.graph, refined.shapes) } }
-  )
+  if (!refined) return undefined
+  const ordered = resultsInOrder(refined.graph)
+  return { ...refined, graph: { ...ordered, values: imagesIn(ordered, refined.shapes) } }
 }
 
 /** As many as a step's cost suggests, where nothing says how many; of private steps, whose cost is in a loop, one. */
