@@ -61,21 +61,17 @@ export function emitLoss(loss: Loss, head: Head): LossGraph {
 
 /** Classes along axis 1; where there are positions after it, a sample's loss is their mean. */
 function softmaxCrossEntropy({ builder, z, shape, y }: Head): LossGraph {
-  const label = builder.cast(y, 'int64')
-  const classes = builder.constant({
-    type: 'int64',
-    shape: [],
-    data: BigInt64Array.of(BigInt(shape[1] ?? 0)),
-  })
-  const offOn = builder.constant(floatTensor([0, 1], [2]))
-  const target = builder.add('OneHot', [label, classes, offOn], { axis: int(1) })
+  const classes = builder.constant({ type: 'int32', shape: [], data: Int32Array.of(shape[1] ?? 0) })
+  // The target with the other sign, so that nothing needs to be negated afterwards.
+  const offOn = builder.constant(floatTensor([0, -1], [2]))
+  const target = builder.add('OneHot', [y, classes, offOn], { axis: int(1) })
   const logProbability = builder.add('LogSoftmax', [z], { axis: int(1) })
   const picked = builder.reduceSum(builder.add('Mul', [logProbability, target]), [1], false)
   const positions: Head = { builder, z, y, shape: shape.toSpliced(1, 1) }
   return {
-    perSample: sampleMean(positions, builder.add('Neg', [picked])),
+    perSample: sampleMean(positions, picked),
     gradient: (coefficient) => {
-      const difference = builder.add('Sub', [builder.add('Exp', [logProbability]), target])
+      const difference = builder.add('Add', [builder.add('Exp', [logProbability]), target])
       const share = shareOf(positions, coefficient)
       return builder.add('Mul', [
         difference,
@@ -84,6 +80,7 @@ function softmaxCrossEntropy({ builder, z, shape, y }: Head): LossGraph {
     },
     metrics: () => {
       const predicted = builder.add('ArgMax', [z], { axis: int(1), keepdims: int(0) })
+      const label = builder.cast(y, 'int64')
       const correct = builder.cast(builder.add('Equal', [predicted, label]), 'float32')
       return { correct: sampleMean(positions, correct) }
     },

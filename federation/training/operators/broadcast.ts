@@ -10,6 +10,8 @@ export function unbroadcast(builder: GraphBuilder, gradient: string, from: Shape
   const axes = from
     .map((_, axis) => axis)
     .filter((axis) => axis < missing || to[axis - missing] !== from[axis])
+  // Where only axes that are not in `to` are summed, as for a bias, the sum has its shape already.
+  if (axes.length > 0 && axes.length === missing) return builder.reduceSum(gradient, axes, false)
   const summed = axes.length > 0 ? builder.reduceSum(gradient, axes, true) : gradient
   return missing > 0 ? builder.reshape(summed, to) : summed
 }
