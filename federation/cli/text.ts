@@ -50,7 +50,8 @@ export function reportText(report: CompileReport): string {
     '',
     `elements     ${elements.trained} trained, ${elements.state} state, ${elements.frozen} frozen; ` +
       `${elements.optimizerState} of the optimiser, ${elements.constants} of the objective`,
-    `folded       ${nodes.folded} of the model's ${nodes.model} nodes were computed once or are not used`,
+    `folded       ${nodes.folded} of the model's ${nodes.model} nodes were computed once or are not used, ` +
+      `${nodes.foldedInStep} more of the training step's were computed`,
     `batch        ${report.batchSize} rows in training, ${report.evaluationBatchSize} in evaluation`,
     `calls        up to ${report.stepsPerCall} steps each`,
     `memory       ${size(memory.parameters)} parameters, ${size(memory.optimizerState)} optimiser state, ` +

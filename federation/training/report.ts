@@ -41,6 +41,8 @@ export interface CompileReport {
     /** Of these, left out: the output does not depend on them, or they were computed once, at compile time. */
     folded: number
     trainingStep: number
+    /** Nodes of the step, beside these, that depend on constants alone and were computed at compile time. */
+    foldedInStep: number
     evaluation: number
   }
   parameters: ReportedParameter[]
@@ -77,7 +79,7 @@ export interface Compilation {
   shapes: ReadonlyMap<string, Shape>
   frozen: readonly string[]
   manifest: TrainingManifest
-  trainingStep: Pick<CompiledStep, 'graph' | 'bytes' | 'plan' | 'recomputedNodes'>
+  trainingStep: Pick<CompiledStep, 'graph' | 'bytes' | 'plan' | 'recomputedNodes' | 'foldedNodes'>
   evaluation: { graph: Graph; bytes: Uint8Array }
   /** Bytes, estimated. */
   memory: number
@@ -98,6 +100,7 @@ export function reportOf(compilation: Compilation): CompileReport {
       model: model.nodes.length,
       folded: model.nodes.length - prepared.nodes.length,
       trainingStep: allNodes(trainingStep.graph).length,
+      foldedInStep: trainingStep.foldedNodes,
       evaluation: allNodes(evaluation.graph).length,
     },
     parameters,

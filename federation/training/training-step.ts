@@ -15,6 +15,7 @@ import type { MemoryPlan } from './memory-plan.ts'
 import { emitObjective } from './objectives/index.ts'
 import { emitGradientOutputs, emitOptimizer, type Update } from './optimizers/index.ts'
 import type { ModelParameter } from './parameters.ts'
+import { folded } from './passes/folding.ts'
 import { optimized } from './passes/index.ts'
 import { resultsInOrder } from './passes/order.ts'
 import { type Recomputation, recomputed } from './passes/recomputation.ts'
@@ -49,6 +50,8 @@ export interface CompiledStep {
   plan: MemoryPlan
   /** Nodes that run a second time in the backward pass. */
   recomputedNodes: number
+  /** Nodes that were computed when it was compiled. */
+  foldedNodes: number
   /** Most bytes in the runtime's arena. */
   arenaBytes: number
   interface: Interface
@@ -106,6 +109,7 @@ async function compileStepWith(
     bytes: writeModel(graph, 'training-step', COMPILED_OPSET),
     plan,
     recomputedNodes: refined.nodes,
+    foldedNodes: refined.folded,
     arenaBytes: await arenaBytes(graph, settings.batchSize),
     interface: {
       stepsPerCall: count,
@@ -127,15 +131,20 @@ async function compileStepWith(
   }
 }
 
+interface Refined extends Recomputation {
+  folded: number
+}
+
 /** The graph of one step after the passes, with its images described. */
 async function refinedGraph(
   step: Gradients,
   carried: readonly { output: string; shape: readonly number[] }[],
   { segments, microBatches }: MemoryPlan,
-): Promise<Recomputation | undefined> {
+): Promise<Refined | undefined> {
   const { builder, input, label, sampleWeight, uniforms, loss, newState } = step
   const outputs = [floatOutput(loss, []), ...carried.map(({ output, shape }) => floatOutput(output, shape))]
-  const graph = optimized(prune(builder, outputs))
+  const emitted = optimized(prune(builder, outputs))
+  const graph = await folded(emitted)
   const shapes = await inferShapes(graph)
   const batch = [input, label, { name: sampleWeight }, ...uniforms].map(({ name }) => name)
   const refined =
@@ -144,7 +153,8 @@ async function refinedGraph(
       : { graph, shapes, nodes: step.recomputedNodes }
   if (!refined) return undefined
   const ordered = resultsInOrder(refined.graph)
-  return { ...refined, graph: { ...ordered, values: imagesIn(ordered, refined.shapes) } }
+  const folds = emitted.nodes.length - graph.nodes.length
+  return { ...refined, graph: { ...ordered, values: imagesIn(ordered, refined.shapes) }, folded: folds }
 }
 
 /** As many as a step's cost suggests, where nothing says how many; of private steps, whose cost is in a loop, one. */

@@ -1,6 +1,6 @@
 /*
  * The passes over a compiled graph, in the order in which they are applied. Each is a function from a graph to a
- * graph that computes the same, bit by bit.
+ * graph that computes the same, bit by bit. Folding, which asks the runtime, and recomputation come after them.
  */
 import type { Graph } from '../graph.ts'
 import { withoutRepetition } from './common.ts'
