@@ -58,6 +58,31 @@ const depthwise = fc
     return { op: 'Conv', attributes, inputs: tensors([x, w], seed), learning: [1] }
   })
 
+/** Channels and kernels at which convolutions have recipes of their own; Winograd's takes more elements than differences can. */
+const shaped = fc.constantFrom(
+  { group: 1, inputs: 1, outputs: 8, kernels: [5] },
+  { group: 1, inputs: 2, outputs: 8, kernels: [5] },
+  { group: 1, inputs: 8, outputs: 2, kernels: [1, 2] },
+  { group: 2, inputs: 8, outputs: 1, kernels: [1, 2] },
+)
+
+const special = fc
+  .tuple(shaped, fc.tuple(axis, axis), fc.nat(2), fc.boolean(), seeds)
+  .map(([{ group, inputs, outputs, kernels }, drawn, size, bias, seed]): NodeCase => {
+    const kernel = kernels[size % kernels.length] ?? 1
+    const spatial = drawn.map((each) => ({
+      ...each,
+      kernel,
+      extra: each.extra % 2,
+      stride: 1 + (each.stride % 2),
+    }))
+    const x = [1, group * inputs, ...spatial.map(sizeOf)]
+    const w = [group * outputs, inputs, kernel, kernel]
+    const values = tensors([x, w, ...(bias ? [[group * outputs]] : [])], seed)
+    const attributes = { ...windowOf(spatial), group: int(group) }
+    return { op: 'Conv', attributes, inputs: values, learning: values.map((_, index) => index) }
+  })
+
 const transposed = fc
   .tuple(channels, axes, fc.boolean(), seeds)
   .map(([{ batch, group, inputs, outputs }, drawn, bias, seed]): NodeCase => {
@@ -127,6 +152,7 @@ const resizes = fc
 export const windows: readonly Family[] = [
   { name: 'convolutions', cases: convolutions },
   { name: 'depthwise convolutions', cases: depthwise },
+  { name: 'convolutions of many channels or large kernels', cases: special },
   { name: 'transposed convolutions', cases: transposed },
   { name: 'pools', cases: pools },
   { name: 'resizing', cases: resizes },
