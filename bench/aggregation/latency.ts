@@ -1,6 +1,7 @@
 // An upload over a link of 50 ms round trip, by the clock: our path with TLS and all of its checks, Python gRPC with TLS, and
 // grpc-js as it comes, whose server keeps HTTP/2's window of 64 KB. Client, link and server are a process each. Ours and
-// Python's clients keep the connection that they have, as a training pod keeps the one over which it fetched the parameters.
+// Python's clients keep the connection that they have, as a training pod keeps the one over which it fetched the parameters. Our
+// hub has merged a round before.
 import { credentials, type ClientWritableStream } from '@grpc/grpc-js'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -27,6 +28,8 @@ export async function latencyRows({ python, folder, rounds }: MergingOptions): P
   const link = await startLink(hub.port)
   const peer = await pythonPeer(python, keys)
   try {
+    for (const node of hub.participants) await hub.send(node)
+    await hub.nextRound()
     const nodes = hub.participants.values()
     const best = await bestOf(rounds, {
       ours: async () => timed(async () => hub.send(nodes.next().value ?? '', link.ready.port)),

@@ -114,7 +114,7 @@ class Hub {
         ...{ blobs: this.#blobs, spares: this.#spares, compiler, kernels: options.kernels, clock, logger },
         ...{ metrics: this.#metrics, latestVersion, sweep },
       },
-      (campaign) => this.#changes.notify(changeOfCampaign(campaign)),
+      (campaign) => this.#changes.notify(changeOfCampaign(campaign), stageOf(campaign)),
     )
   }
 
@@ -196,6 +196,13 @@ class Hub {
         ]),
     )
   }
+}
+
+/** What of a campaign the operator acts on at once: its round, and how far that is. */
+function stageOf({ current, failure }: Campaign): string {
+  const { number = 0, attempt, commit, result, closed } = current ?? {}
+  const records = [commit, result, closed, failure].map((record) => record !== undefined)
+  return JSON.stringify([number, attempt?.attempt, current?.isShort(), ...records])
 }
 
 function takesPart(identity: ReviewedIdentity, campaign: Campaign): boolean {

@@ -16,6 +16,7 @@ import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/
 import { Buffers, bufferingOf, placeUpdate, type Buffering, type Placing } from './buffer.ts'
 import { UpdateCodec } from './codec.ts'
 import type { RoundFacts } from './decide.ts'
+import { Observers } from './observers.ts'
 import { Round } from './round.ts'
 
 /** Finished rounds that are kept at least, besides the current one. */
@@ -29,7 +30,6 @@ export interface Progress {
 
 /** How long a participant that dropped off, or all of them after a restart of the hub, are awaited to come back. */
 export const RECONNECT_GRACE_MS = 30_000
-const COLLECT_MS = 5
 
 export class Campaign {
   readonly directory: string
@@ -54,8 +54,7 @@ export class Campaign {
   trouble: { reason: string; message: string } | undefined
   /** When this process began to run the campaign. */
   startedMs = 0
-  readonly #observers = new Set<() => void>()
-  #notifying = false
+  readonly #observers = new Observers()
   readonly #abort = new AbortController()
   #tail: Promise<unknown> = Promise.resolve()
 
@@ -123,22 +122,19 @@ export class Campaign {
 
   /** Calls back whenever something may have changed, until the returned function is called. */
   observe(observer: () => void): () => void {
-    this.#observers.add(observer)
-    return () => this.#observers.delete(observer)
+    return this.#observers.add(observer)
   }
 
   /** Has the observers look again soon: many changes in a moment are one, or a crowd would notify a crowd. */
   changed(): void {
-    if (this.#notifying) return
-    this.#notifying = true
-    setTimeout(() => this.#notify(), COLLECT_MS)
+    this.#observers.changed()
   }
 
   /** Ends everything that goes on for this campaign in this process. */
   async stop(): Promise<void> {
     this.#abort.abort()
     await this.#tail
-    this.#notify()
+    this.#observers.notify()
   }
 
   async applyPlan(plan: CheckedCampaignPlan, nowMs: number): Promise<void> {
@@ -251,11 +247,6 @@ export class Campaign {
       this.buffers.add(round.number, record)
     })
     this.changed()
-  }
-
-  #notify(): void {
-    this.#notifying = false
-    for (const observer of [...this.#observers]) observer()
   }
 
   /** Whoever could not reach the hub while it was away gets a moment to do so before a deadline is held against them. */
