@@ -7,54 +7,60 @@
 #include "network.h"
 #include "vectors.h"
 
-// Sorting works on integers that order as the floats do (and -0 before 0): integer minima are one instruction everywhere.
+// Values are finite. Of two zeros a comparator may write one twice: sums start at +0, so that the sign of a zero is lost.
 #define COLUMNS 64
+#define CACHE_LINE 64
+#define STEPS (COLUMNS * sizeof(float) / sizeof(floats))
 
-INLINE int32_t key_of(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+typedef union {
+  floats steps[STEPS];
+  float values[COLUMNS];
+} row;
 
-INLINE float value_of(int32_t key) {
-  int32_t bits = key_of(key);
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static void load_columns(int32_t (*rows)[COLUMNS], const float *const *updates, size_t count, size_t start, size_t width) {
+// More streams than a processor reads ahead in: what the next columns need is asked for before these are sorted.
+static void load_columns(row *rows, const float *const *updates, size_t count, size_t start, size_t length) {
+  size_t left = length - start;
   for (size_t k = 0; k < count; k++) {
-    int32_t bits[COLUMNS] = {0};
-    memcpy(bits, updates[k] + start, width * sizeof *bits);
-    for (int i = 0; i < COLUMNS; i++) rows[k][i] = key_of(bits[i]);
+    const float *from = updates[k] + start;
+    if (left < COLUMNS) {
+      memset(&rows[k], 0, sizeof rows[k]);
+      memcpy(rows[k].values, from, left * sizeof *from);
+      continue;
+    }
+    memcpy(rows[k].values, from, sizeof rows[k].values);
+    for (size_t i = COLUMNS; i < 2 * COLUMNS && i < left; i += CACHE_LINE / sizeof *from) __builtin_prefetch(from + i);
   }
 }
 
-static void sort_columns(int32_t (*rows)[COLUMNS], const network *sorting) {
+static void sort_columns(row *rows, const network *sorting) {
   for (size_t at = 0; at < sorting->length; at++) {
     comparator one = sorting->comparators[at];
-    int32_t *restrict low = rows[one.low], *restrict high = rows[one.high];
+    row *low = &rows[one.low], *high = &rows[one.high];
     if (one.writes == (WRITES_LOW | WRITES_HIGH)) {
-      for (int i = 0; i < COLUMNS; i++) {
-        int32_t a = low[i], b = high[i];
-        low[i] = a < b ? a : b;
-        high[i] = a < b ? b : a;
+      for (size_t i = 0; i < STEPS; i++) {
+        floats a = low->steps[i], b = high->steps[i];
+        low->steps[i] = LESSER(a, b);
+        high->steps[i] = GREATER(a, b);
       }
     } else if (one.writes == WRITES_LOW) {
-      for (int i = 0; i < COLUMNS; i++) low[i] = low[i] < high[i] ? low[i] : high[i];
+      for (size_t i = 0; i < STEPS; i++) low->steps[i] = LESSER(low->steps[i], high->steps[i]);
     } else {
-      for (int i = 0; i < COLUMNS; i++) high[i] = low[i] < high[i] ? high[i] : low[i];
+      for (size_t i = 0; i < STEPS; i++) high->steps[i] = GREATER(low->steps[i], high->steps[i]);
     }
   }
 }
 
-static void mean_of_rows(double *means, int32_t (*rows)[COLUMNS], size_t lo, size_t hi) {
-  double sums[COLUMNS] = {0};
-  for (size_t k = lo; k < hi; k++) {
-    for (int i = 0; i < COLUMNS; i++) sums[i] += (double)value_of(rows[k][i]);
+static void mean_of_rows(double *means, const row *rows, size_t lo, size_t hi) {
+  for (size_t i = 0; i < COLUMNS; i += WIDTH) {
+    doubles sums = {0};
+    for (size_t k = lo; k < hi; k++) sums += widened(rows[k].values + i);
+    sums /= (double)(hi - lo);
+    memcpy(means + i, &sums, sizeof sums);
   }
-  for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)(hi - lo);
 }
 
 typedef struct {
-  int32_t (*rows)[COLUMNS];
+  row *rows;
   network sorting;
 } sorter;
 
@@ -77,7 +83,7 @@ static int sorted_mean(float *out, const float *const *updates, size_t count, si
   for (size_t start = 0; start < length; start += COLUMNS) {
     size_t width = length - start < COLUMNS ? length - start : COLUMNS;
     double means[COLUMNS];
-    load_columns(work.rows, updates, count, start, width);
+    load_columns(work.rows, updates, count, start, length);
     sort_columns(work.rows, &work.sorting);
     mean_of_rows(means, work.rows, lo, hi);
     for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
@@ -88,21 +94,21 @@ static int sorted_mean(float *out, const float *const *updates, size_t count, si
 
 // The nearest values of a sorted column stand together. The window moves up while the value that it would lose is
 // farther from the median than the one that it would gain; a tie keeps the smaller value.
-static void mean_of_windows(double *means, int32_t (*rows)[COLUMNS], size_t count, size_t nearest) {
+static void mean_of_windows(double *means, const row *rows, size_t count, size_t nearest) {
   double medians[COLUMNS], sums[COLUMNS] = {0};
   int64_t first[COLUMNS] = {0};
   mean_of_rows(medians, rows, (count - 1) / 2, count / 2 + 1);
   for (size_t k = 0; k + nearest < count; k++) {
     for (int i = 0; i < COLUMNS; i++) {
-      double lost = medians[i] - (double)value_of(rows[k][i]);
-      double gained = (double)value_of(rows[k + nearest][i]) - medians[i];
+      double lost = medians[i] - (double)rows[k].values[i];
+      double gained = (double)rows[k + nearest].values[i] - medians[i];
       first[i] += lost > gained;
     }
   }
   for (size_t k = 0; k < count; k++) {
     for (int i = 0; i < COLUMNS; i++) {
       int64_t place = (int64_t)k - first[i];
-      sums[i] += place >= 0 && place < (int64_t)nearest ? (double)value_of(rows[k][i]) : 0.0;
+      sums[i] += place >= 0 && place < (int64_t)nearest ? (double)rows[k].values[i] : 0.0;
     }
   }
   for (int i = 0; i < COLUMNS; i++) means[i] = sums[i] / (double)nearest;
@@ -114,7 +120,7 @@ static int mean_around_median(float *out, const float *const *updates, size_t co
   for (size_t start = 0; start < length; start += COLUMNS) {
     size_t width = length - start < COLUMNS ? length - start : COLUMNS;
     double means[COLUMNS];
-    load_columns(work.rows, updates, count, start, width);
+    load_columns(work.rows, updates, count, start, length);
     sort_columns(work.rows, &work.sorting);
     mean_of_windows(means, work.rows, count, nearest);
     for (size_t i = 0; i < width; i++) out[start + i] = (float)means[i];
