@@ -21,7 +21,9 @@ import {
   type TestParticipant,
 } from './testing/clients.ts'
 import { updatePath } from '#federation/wire/names.ts'
-import { podToken } from './testing/fakes.ts'
+import { podToken, tinyCompiler, tinyModel } from './testing/fakes.ts'
+import { MODEL_URI } from './testing/harness.ts'
+import type { ModelCompiler } from './compiler.ts'
 import { CAMPAIGN, campaignPlan, Story, until } from './testing/story.ts'
 
 const NODES = ['a', 'b', 'c']
@@ -57,9 +59,13 @@ afterEach(async () => story.end())
 const started = (pod: TestParticipant, round: number): Promise<TrainAssignment> => pod.told('train', round)
 
 /** Sends what a node learned, with the facts of the assignment that it answers. */
-async function deliver(node: string, { round, parameters }: TrainAssignment, value: number): Promise<Answer> {
+async function deliver(
+  node: string,
+  { round, parameters }: TrainAssignment,
+  value: number | readonly number[],
+): Promise<Answer> {
   const facts = { campaign: CAMPAIGN, round, participant: node, samples: 1, steps: 3, loss: 0.5 }
-  const bytes = floats(value, value, value, value)
+  const bytes = floats(...(typeof value === 'number' ? [value, value, value, value] : value))
   const update = { ...facts, bytes, parameters: parameters?.digest ?? '' }
   return patch(story.endpoint, update, { token: podToken(node) })
 }
@@ -226,6 +232,33 @@ describe('a round of FedBuff', () => {
     await evaluateAll(a, b)
     await done(2)
   })
+})
+
+it('running state of a stale update cannot push a variance below zero', async () => {
+  await story.end()
+  const compile: ModelCompiler['compile'] = async (...given) => ({
+    ...(await tinyCompiler.compile(...given)),
+    trainableCount: 2,
+    tensors: [true, false].map((trainable) => ({ shape: [2], trainable })),
+  })
+  story = await Story.begin({ compiler: { ...tinyCompiler, compile } })
+  story.test.files.set(MODEL_URI, tinyModel(Float32Array.of(0, 0, 1, 1)))
+  await story.modelReady()
+  await story.applyCampaign(plan({}))
+  const [a, b, c] = [story.participant('a'), story.participant('b'), story.participant('c')]
+  const old = await started(c, 1)
+  // All nodes find the variances 0.25 and 0.5.
+  const found = [1, 1, -0.75, -0.5]
+  await deliver('a', await started(a, 1), found)
+  await deliver('b', await started(b, 1), found)
+  await evaluateAll(a, b)
+  expect(await done(1)).toEqual(Float32Array.of(1, 1, 0.25, 0.5))
+  await story.applyCampaign(plan({ round: 2 }))
+  await deliver('c', old, found)
+  await deliver('a', await started(a, 2), [0, 0, 0, 0])
+  await evaluateAll(a, c)
+  const trained = Math.fround(1 + Math.SQRT1_2 / 2)
+  expect(await done(2)).toEqual(Float32Array.of(trained, trained, 0.25, 0.5))
 })
 
 describe('a hub with FedBuff that is restarted', () => {

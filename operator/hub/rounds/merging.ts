@@ -2,12 +2,14 @@
 // the same bits, however often it is repeated after a crash, because nothing else goes in but what the round was opened with.
 import { float32File } from '#federation/aggregation/float32-file.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
+import type { OpenReader } from '#federation/aggregation/reader.ts'
 import { mergeUpdates, type MergeOptions, type Sink } from '#federation/aggregation/merge.ts'
 import { rangesOfUpdate, withoutValues } from './local-values.ts'
 import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
 import type { Campaign } from './campaign.ts'
 import { uploadPath, type Round } from './round.ts'
+import { withRunningStateInto } from './running-state.ts'
 
 export type Merged = Pick<ResultRecord, 'parameters' | 'state'>
 
@@ -49,21 +51,28 @@ function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeCon
   const { trainableCount } = start
   const counts = { parameterCount, trainableCount, sections: strategy.sections.length }
   const local = rangesOfUpdate(start.localRanges, counts)
+  const into = float32File(blobs.path(base.digest))
+  const running = { start: trainableCount, end: parameterCount }
   const updates = round.commit.updates.map(({ digest, trainedFrom = round.number, ...update }) => {
     const path = uploadPath(campaign.roundDirectory(trainedFrom), update.participant, digest)
-    return {
-      ...update,
-      staleness: round.number - trainedFrom,
-      open: withoutValues(campaign.codec.open(path), local),
-    }
+    const bytes = campaign.codec.open(path)
+    const from = trainedFrom === round.number ? undefined : baseOf(campaign, trainedFrom, blobs)
+    const open = from ? withRunningStateInto(bytes, { from, into, running }) : bytes
+    return { ...update, staleness: round.number - trainedFrom, open: withoutValues(open, local) }
   })
   const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
   return {
     ...{ strategy, updates, kernels, signal },
-    base: float32File(blobs.path(base.digest)),
+    base: into,
     ...{ parameterCount, trainableCount },
     context: { round: round.number, participants: Math.max(population, updates.length), learningRate },
     // All or none: before the first merge there are none.
     ...(vectors.length > 0 && { state: vectors.map(({ digest }) => float32File(blobs.path(digest))) }),
   }
+}
+
+function baseOf({ rounds, uid }: Campaign, number: number, blobs: BlobStore): OpenReader {
+  const round = rounds.get(number)
+  if (!round) throw new Error(`round ${number} of campaign ${uid} is gone, from which an update was trained`)
+  return float32File(blobs.path(round.attempt.base.digest))
 }
