@@ -348,9 +348,16 @@ describe('an update is refused', () => {
     await send()
     await story.phase(RoundState_Phase.EVALUATING)
     const late = { ...update, participant: 'b' }
+    // What a request leaves that ended after the merge had dropped everything.
+    const updates = join(story.test.directory, 'campaigns', CAMPAIGN, 'rounds/1/updates')
+    await until(async () => (await readdir(join(updates, 'a'))).join() === 'update.json')
+    const folder = join(updates, 'b')
+    await mkdir(folder, { recursive: true })
+    await appendFile(join(folder, `${sha256(update.bytes).slice(7)}.update`), update.bytes)
     const answer = await patch(story.endpoint, late, { token: podToken('b') })
     expect(answer.status).toBe(410)
     expect(problem(answer).title).toBe('RoundClosed')
+    expect(await readdir(folder)).toEqual([])
     expect((await send()).status).toBe(201)
   })
 })

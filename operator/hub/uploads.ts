@@ -107,7 +107,19 @@ export class Uploads {
   async #patch(exchange: Exchange, target: Target): Promise<string> {
     const announcement = readAnnouncement(exchange.request.headers)
     if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
-    refuseUnfit(target, announcement)
+    try {
+      refuseUnfit(target, announcement)
+      return await this.#take(exchange, target, announcement)
+    } catch (error) {
+      // The merge has freed the disk already, and does not come back for what arrived after it.
+      if (error instanceof HubError && error.kind === 'gone' && target.round.result) {
+        await this.#takeover.run(keyOf(target), doNothing, () => dropUnaccepted(target))
+      }
+      throw error
+    }
+  }
+
+  #take(exchange: Exchange, target: Target, announcement: Announcement): Promise<string> {
     return this.#takeover.run(
       keyOf(target),
       () => exchange.request.destroy(new Error('a newer request has taken over')),
@@ -128,7 +140,7 @@ export class Uploads {
   async #spool({ request }: Exchange, target: Target, announcement: Announcement): Promise<Spooled> {
     const directory = target.round.uploadDirectory(target.participant)
     await makeDirectory(directory)
-    await dropOtherPartials(target, announcement.digest)
+    await dropOthers(target, announcement.digest)
     const path = target.round.uploadPath(target.participant, announcement.digest)
     const whole = bringsAll(request, announcement) ? announcement.length : undefined
     const file = await SpoolFile.open({ path, whole, spares: this.#context.spares })
@@ -212,9 +224,13 @@ function answerPartial({ response }: Exchange, offset: number): string {
   return 'Partial'
 }
 
-async function dropOtherPartials({ round, participant }: Target, digest: string): Promise<void> {
+async function dropUnaccepted(target: Target): Promise<void> {
+  await dropOthers(target, target.round.updates.get(target.participant)?.digest)
+}
+
+async function dropOthers({ round, participant }: Target, kept: string | undefined): Promise<void> {
   const directory = round.uploadDirectory(participant)
-  const own = round.uploadPath(participant, digest)
+  const own = kept && round.uploadPath(participant, kept)
   for (const name of await listDirectory(directory)) {
     const path = join(directory, name)
     if (name.endsWith('.update') && path !== own) await rm(path, { force: true })
