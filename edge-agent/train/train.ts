@@ -5,6 +5,7 @@ import { join } from 'node:path'
 
 import type { Logger } from 'pino'
 
+import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { createHubClient } from '#federation/wire/channel.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
@@ -45,6 +46,7 @@ export async function runTraining(options: TrainOptions): Promise<string> {
   const blobFolder = join(workFolder, 'blobs')
   await mkdir(blobFolder, { recursive: true })
   const http = new HubHttp(hub)
+  sayKernels(log)
   const trainer = new TrainerThread(options.threadEntry, { role: 'trainer', dataset, dataFolder })
   const participant: Participant = new Participant(
     async (work, key, signal) => await carryOut(context, work, key, signal),
@@ -64,6 +66,13 @@ export async function runTraining(options: TrainOptions): Promise<string> {
     http.destroy()
     await trainer.close()
   }
+}
+
+/** The thread that trains loads them too; it has no log of its own. */
+function sayKernels(log: Logger): void {
+  const { native, description } = loadKernels()
+  if (native) log.info({ kernels: description }, 'kernels of the optimiser')
+  else log.warn({ kernels: description }, 'training is slower: the compiled kernels cannot be loaded')
 }
 
 async function followAssignments(
