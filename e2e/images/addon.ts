@@ -1,5 +1,5 @@
-// The merging kernels compiled for an image's architecture, on whatever machine the image is built. They are a few dozen
-// kilobytes, and both images have them: the hub merges now, and edge tiers will.
+// The kernels compiled for an image's architecture, on whatever machine the image is built. They are a few dozen kilobytes,
+// and both images have them: the hub merges, and training pods take the optimiser's steps.
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { ensurePackages } from '#e2e/cluster/packages.ts'
