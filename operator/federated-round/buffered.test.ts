@@ -71,6 +71,17 @@ describe('the draw', () => {
     },
   )
 
+  it('goes on with too few Ready nodes when the next buffer has the quorum with what is in it', () => {
+    const two = [aNode('a'), aNode('b', { ready: 'Unknown' })]
+    const campaign = (countsNext: boolean): Observation['campaign'] =>
+      aCampaign({
+        current: aRoundState({ phase: Phase.DONE, closedUnixMs: T0 }),
+        participants: [aParticipant('a'), aParticipant('b', { countsNext, connected: false })],
+      })
+    expect(drawn(after({}, 1, { nodes: two, campaign: campaign(true) }))).toEqual(['a', 'b'])
+    expect(drawn(after({}, 1, { nodes: two, campaign: campaign(false) }))).toBeUndefined()
+  })
+
   it('forgets a node that no longer matches', () => {
     expect(drawn(after({ gone: 1, e: 1 }, 1))).not.toContain('gone')
   })

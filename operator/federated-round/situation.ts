@@ -239,13 +239,14 @@ function shortRound({ campaign }: Observation): RoundState | undefined {
   return current?.phase === Phase.SHORT ? current : undefined
 }
 
-/** Nodes whose update to the short round is accepted already. */
+/** Nodes whose update counts already in what comes next: the short round once more, or, with FedBuff, the round after it. */
 function keptNodes(seen: Observation): string[] {
   const short = shortRound(seen)
-  if (!short) return []
+  const counts = ({ round, updateAccepted, countsNext }: ParticipantState): boolean =>
+    short ? round === short.round && updateAccepted : countsNext
   return statesOf(seen)
-    .filter((participant) => participant.round === short.round && participant.updateAccepted)
-    .map((participant) => participant.node)
+    .filter(counts)
+    .map(({ node }) => node)
 }
 
 function statesOf({ campaign }: Observation): ParticipantState[] {

@@ -140,6 +140,8 @@ describe('a round of FedBuff', () => {
     for (let turn = 0; turn < 2; turn++) expect((await deliver('c', old, 8)).status).toBe(201)
     expect((await deliver('c', old, 9)).status).toBe(409)
     expect((await story.campaign()).current).toMatchObject({ round: 1, received: 2 })
+    expect(await stateOf('c')).toMatchObject({ updateAccepted: false, countsNext: true })
+    expect(await stateOf('a')).toMatchObject({ updateAccepted: true, countsNext: false })
     await evaluateAll(a, b)
     await done(1)
     await story.applyCampaign(plan({ round: 2 }))

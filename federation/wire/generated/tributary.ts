@@ -646,6 +646,8 @@ export interface ParticipantState {
   totalSteps: number;
   /** FedBuff: round whose parameters it trains from, perhaps an earlier one; 0: it does not train */
   trainsFrom: number;
+  /** FedBuff: an update of it counts in the round after the current one already */
+  countsNext: boolean;
 }
 
 export interface PublishRequest {
@@ -4383,6 +4385,7 @@ function createBaseParticipantState(): ParticipantState {
     steps: 0,
     totalSteps: 0,
     trainsFrom: 0,
+    countsNext: false,
   };
 }
 
@@ -4420,6 +4423,9 @@ export const ParticipantState: MessageFns<ParticipantState> = {
     }
     if (message.trainsFrom !== 0) {
       writer.uint32(88).uint32(message.trainsFrom);
+    }
+    if (message.countsNext !== false) {
+      writer.uint32(96).bool(message.countsNext);
     }
     return writer;
   },
@@ -4525,6 +4531,14 @@ export const ParticipantState: MessageFns<ParticipantState> = {
             message.trainsFrom = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.countsNext = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4553,6 +4567,7 @@ export const ParticipantState: MessageFns<ParticipantState> = {
     message.steps = object.steps ?? 0;
     message.totalSteps = object.totalSteps ?? 0;
     message.trainsFrom = object.trainsFrom ?? 0;
+    message.countsNext = object.countsNext ?? false;
     return message;
   },
 };

@@ -158,6 +158,7 @@ function participantState(campaign: Campaign, node: string): ParticipantState {
     lastSeenUnixMs: campaign.lastSeenMs.get(node) ?? 0,
     ...progressOf(campaign, node, trainsFrom),
     trainsFrom,
+    countsNext: campaign.buffers.of((round?.number ?? 0) + 1).has(node),
   }
 }
 
