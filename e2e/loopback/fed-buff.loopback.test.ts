@@ -1,5 +1,6 @@
 // A campaign with FedBuff on one machine: three pods of which any two make a merge, with the hub and one pod stopped in the middle
-// of every round. Who is first is chance; that every accepted update counted once, with its staleness, is not.
+// of every round. Who is first is chance, and so is whether an update is stale (operator/hub/fed-buff.loopback.test.ts makes
+// it so); that every accepted update counted once, with its staleness, is not.
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -123,10 +124,6 @@ describe('a campaign with FedBuff that is disturbed in every round', () => {
       expect(
         new Set(counted.map(({ participant, trainedFrom }) => `${participant} ${trainedFrom}`)).size,
       ).toBe(ROUNDS * BUFFER)
-      // The third of the first round, at least, is not in before the second.
-      expect(
-        counted.filter(({ trainedFrom }, index) => trainedFrom < 1 + Math.floor(index / BUFFER)),
-      ).not.toEqual([])
       await trainer.close()
     },
     240_000,
