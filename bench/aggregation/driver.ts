@@ -9,7 +9,6 @@ const Answer = z.looseObject({
   seconds: z.number().optional(),
   port: z.number().optional(),
   peakBytes: z.number().optional(),
-  peakBeforeBytes: z.number().optional(),
 })
 export type Answer = z.infer<typeof Answer>
 

@@ -47,49 +47,41 @@ export async function memoryRows(options: MergingOptions): Promise<Row[]> {
   await spoolUpdates(large, { updates: MANY, values: LARGE, distinct: 10 })
   await spoolUpdates(small, { updates: MANY, values: SMALL, distinct: 10 })
   const program = await ourProgram(options.folder)
-  return [...(await againstFlower(options, program, large)), ...(await everyStrategy(program, small))]
+  return [await againstFlower(options, program, large), ...(await everyStrategy(program, small))]
 }
 
-async function merged(
-  program: string,
-  args: readonly string[],
-  jobs: readonly string[],
-): Promise<{ peakBytes: number; peakBeforeBytes: number }> {
+/** The highest resident set of a process while it does the last of the jobs. */
+async function peakOf(program: string, args: readonly string[], jobs: readonly string[]): Promise<number> {
   const driver = await Driver.start(program, args)
   try {
     for (const job of jobs.slice(0, -1)) await driver.ask(job)
-    const { peakBytes = Number.NaN, peakBeforeBytes = Number.NaN } = await driver.ask(jobs.at(-1) ?? '')
-    return { peakBytes, peakBeforeBytes }
+    const { peakBytes = Number.NaN } = await driver.ask(jobs.at(-1) ?? '')
+    return peakBytes
   } finally {
     await driver.stop()
   }
 }
 
-async function againstFlower({ python }: MergingOptions, program: string, folder: string): Promise<Row[]> {
+async function againstFlower({ python }: MergingOptions, program: string, folder: string): Promise<Row> {
   const ours = [program, String(MANY), String(LARGE), folder]
-  const { peakBytes, peakBeforeBytes } = await merged(process.execPath, ours, ['{"type":"FedAvg"}'])
+  const peakBytes = await peakOf(process.execPath, ours, ['{"type":"FedAvg"}'])
   const updateBytes = MANY * LARGE * 4
   const available = await availableBytes()
   const measured = available > 1.5 * updateBytes
   const script = join(HERE, 'peers/merge.py')
   const flower = measured
-    ? (await merged(python, [script, String(MANY), String(LARGE)], ['flowerHolding'])).peakBytes
+    ? await peakOf(python, [script, String(MANY), String(LARGE)], ['flowerHolding'])
     : updateBytes
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`
   const how = measured
     ? 'measured'
     : `the updates alone, all of which it holds; the machine had ${megabytes(available)} to give`
-  return [
-    { name: 'increase while merging', own: peakBytes - peakBeforeBytes },
-    { name: 'whole process', own: peakBytes },
-  ].map(({ name, own }) =>
-    row({
-      name: `peak memory of FedAvg, 200 × 40 MB, against Flower: ${name}`,
-      value: flower / own,
-      goal: 100,
-      note: `${megabytes(own)} against ${megabytes(flower)} (${how})`,
-    }),
-  )
+  return row({
+    name: 'peak memory of FedAvg, 200 × 40 MB, against Flower, whole processes',
+    value: flower / peakBytes,
+    goal: 100,
+    note: `${megabytes(peakBytes)} against ${megabytes(flower)} (${how})`,
+  })
 }
 
 async function everyStrategy(program: string, folder: string): Promise<Row[]> {
@@ -114,7 +106,7 @@ async function usualPeaks(program: string, folder: string, job: string): Promise
   for (let turn = 0; turn < REPEATS; turn++) {
     for (const [updates, found] of Object.entries(peaks)) {
       const args = [program, updates, String(SMALL), folder]
-      found.push((await merged(process.execPath, args, [`warm ${job}`, job])).peakBytes)
+      found.push(await peakOf(process.execPath, args, [`warm ${job}`, job]))
     }
   }
   return [median(peaks[FEW] ?? []), median(peaks[MANY] ?? [])]

@@ -48,14 +48,12 @@ async function warm(configuration: string): Promise<void> {
 process.stdout.write('{}\n')
 for await (const line of createInterface(process.stdin)) {
   const [, isWarm, configuration = ''] = /^(warm )?(.*)$/.exec(line) ?? []
-  const peakBefore = process.resourceUsage().maxRSS
   const before = process.cpuUsage()
   await (isWarm ? warm(configuration) : merge(configuration, open, values))
   const { user, system } = process.cpuUsage(before)
   const answer = {
     seconds: (user + system) / 1e6,
     peakBytes: process.resourceUsage().maxRSS * 1024,
-    peakBeforeBytes: peakBefore * 1024,
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`)
 }

@@ -142,12 +142,11 @@ JOBS = {
 
 def measured(name):
     merge = JOBS[name]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.process_time()
     merge()
     seconds = time.process_time() - started
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "peakBytes": after * 1024, "peakBeforeBytes": before * 1024}
+    return {"seconds": seconds, "peakBytes": after * 1024}
 
 
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
