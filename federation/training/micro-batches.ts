@@ -3,7 +3,8 @@
  * contributes. The loss is a mean over the rows, weighted by what each has of all weights, so that the sums are the
  * gradients of the whole batch, to the accuracy of float32. Only the values of one part are in memory at a time.
  */
-import { GraphBuilder, type Shape } from './builder.ts'
+import { addToSums, type Accumulated, type Named } from './accumulation.ts'
+import { GraphBuilder } from './builder.ts'
 import type { Forward } from './emit.ts'
 import { emitBackward } from './backward.ts'
 import { gradientOf } from './gradient.ts'
@@ -18,11 +19,6 @@ export interface Part {
   loss: LossGraph
   output: string
   trainable: readonly Named[]
-}
-
-interface Named {
-  name: string
-  shape: Shape
 }
 
 interface PartGradients {
@@ -87,10 +83,7 @@ function batchInputs({ forward, trainable }: Part): string[] {
 }
 
 /** Adds to each sum what this part contributes: of each parameter's gradient, and at the end of the loss. */
-function addSums(
-  { forward, loss, output, trainable }: Part,
-  scale: string,
-): { sums: Named[]; outputs: { name: string; type: 'float32'; shape: number[] }[]; loss: string } {
+function addSums({ forward, loss, output, trainable }: Part, scale: string): Accumulated & { loss: string } {
   const { builder, sampleWeight } = forward
   const coefficient = builder.add('Mul', [sampleWeight, scale])
   const total = builder.add('ReduceSum', [builder.add('Mul', [loss.perSample, coefficient])], {
@@ -99,15 +92,7 @@ function addSums(
   const names = trainable.map(({ name }) => name)
   const found = emitBackward(forward, new Map([[output, loss.gradient(coefficient)]]), names)
   const summands = [...names.map((name) => gradientOf(found, name)), total]
-  const sums = [...trainable, { name: 'loss', shape: [] }].map(({ name, shape }) => ({
-    name: builder.input(`${name}.sum`, shape),
-    shape,
-  }))
-  const outputs = sums.map(({ name, shape }, index) => ({
-    name: builder.add('Add', [name, summands[index] ?? '']),
-    type: 'float32' as const,
-    shape: [...shape],
-  }))
+  const { sums, outputs } = addToSums(builder, trainable, summands)
   return { sums, outputs, loss: total }
 }
 

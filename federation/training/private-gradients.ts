@@ -5,8 +5,9 @@
  * batch one example at a time, so norms are exact for every operator. How much privacy many steps cost together is
  * not worked out here.
  */
+import { addToSums, type Named } from './accumulation.ts'
 import { emitBackward } from './backward.ts'
-import { GraphBuilder, type Shape } from './builder.ts'
+import { GraphBuilder } from './builder.ts'
 import type { Privacy } from './configuration.ts'
 import type { Forward } from './emit.ts'
 import { gradientOf } from './gradient.ts'
@@ -20,11 +21,6 @@ export interface Example {
   loss: LossGraph
   output: string
   trainable: readonly Named[]
-}
-
-interface Named {
-  name: string
-  shape: Shape
 }
 
 export interface PrivateGradients {
@@ -93,19 +89,11 @@ function exampleBody({ forward, loss, output, trainable }: Example, clippingNorm
   const norm = builder.add('Sqrt', [builder.sum(squares)])
   const share = builder.add('Div', [builder.scalar(clippingNorm), norm])
   const factor = builder.add('Mul', [builder.add('Min', [share, builder.scalar(1)]), weight])
-  const sums = [...trainable, { name: 'loss', shape: [] }].map(({ name, shape }) => ({
-    name: builder.input(`${name}.sum`, shape),
-    shape,
-  }))
   const summands = [
     ...gradients.map((gradient) => builder.add('Mul', [gradient, factor])),
     builder.add('Mul', [builder.reshape(loss.perSample, []), weight]),
   ]
-  const outputs = sums.map(({ name, shape }, index) => ({
-    name: builder.add('Add', [name, summands[index] ?? '']),
-    type: 'float32' as const,
-    shape: [...shape],
-  }))
+  const { sums, outputs } = addToSums(builder, trainable, summands)
   return { graph: prune(builder, outputs), sums, perExample }
 }
 
