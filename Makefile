@@ -42,6 +42,9 @@ test-e2e: deps-cluster ## The stories, on a real cluster with edge nodes [T=path
 bench: deps-cluster ## Measure against the peers, and write docs/performance.md [T=bench/one]
 	node bench/main.ts $(T)
 
+faults: deps-cluster ## Break things on purpose, many times, and write docs/reliability.md [T=e2e/faults/one]
+	node e2e/faults/main.ts $(T)
+
 fuzz: deps ## Gradients of many random nodes of every family, minutes [CASES=10000] [SEED=1] [FAMILY=pools]
 	node federation/training/testing/main.ts $(or $(CASES),10000) $(or $(SEED),1) $(if $(FAMILY),'$(FAMILY)')
 

@@ -7,12 +7,13 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { markdown } from './report/markdown.ts'
 import { type Measured, Performance, withMeasured } from './report/performance.ts'
+import { machine, ownVersions } from './report/surroundings.ts'
 import { bars, lines } from './report/svg.ts'
 import { Result } from './rows.ts'
 
@@ -84,23 +85,15 @@ function known(): Performance | undefined {
 }
 
 function surroundings() {
-  const processor = cpus()[0]?.model ?? 'unknown processor'
   return {
-    machine: `${processor}, ${availableParallelism()} processors, ${Math.round(totalmem() / 2 ** 30)} GiB, shared with other work`,
-    versions: { node: process.versions.node, ...ownVersions(['onnxruntime-node', '@grpc/grpc-js']) },
+    machine: machine(),
+    versions: ownVersions(['onnxruntime-node', '@grpc/grpc-js']),
     command:
       values.collect === undefined
         ? 'make bench'
         : 'node bench/<name>/main.ts --out FOLDER/<name>.json, two at a time; node bench/main.ts --collect FOLDER',
     date: new Date().toISOString().slice(0, 10),
   }
-}
-
-function ownVersions(packages: readonly string[]): Record<string, string> {
-  const manifest = JSON.parse(readFileSync(join(HERE, '../package.json'), 'utf8')) as {
-    dependencies: Record<string, string>
-  }
-  return Object.fromEntries(packages.map((name) => [name, manifest.dependencies[name] ?? 'unknown']))
 }
 
 function write(performance: Performance): void {

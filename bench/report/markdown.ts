@@ -3,7 +3,7 @@
  * included, with the reason.
  */
 import { type Row, withUnit } from '../rows.ts'
-import type { Performance } from './performance.ts'
+import type { Performance, Surroundings } from './performance.ts'
 
 /** @param about what each benchmark is, in a sentence, by its name */
 export function markdown(
@@ -21,14 +21,7 @@ export function markdown(
     '',
     `${reached} of ${rows.length} goals reached.`,
     '',
-    '| | |',
-    '|---|---|',
-    `| command | \`${command}\` |`,
-    `| date | ${date} |`,
-    `| machine | ${machine} |`,
-    `| versions | ${Object.entries(versions)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(', ')} |`,
+    ...surroundingsTable({ machine, versions, command, date }),
   ]
   const sections = benchmarks.flatMap(({ name, rows: own, plots }) => [
     '',
@@ -39,12 +32,30 @@ export function markdown(
     '',
     ...(own.length === 0 ? [] : [`![${name}: figures against goals](performance/${name}.svg)`, '']),
     ...plots.flatMap(({ title }, index) => [`![${title}](performance/${name}-${index + 1}.svg)`, '']),
-    ...(own.length === 0 ? [] : ['| | reached | goal | |', '|---|---|---|---|', ...own.map(tableLine)]),
+    ...(own.length === 0 ? [] : table(own)),
   ])
   return `${[...head, ...sections].join('\n')}\n`
 }
 
 export type About = Readonly<Record<string, string>>
+
+/** Where, when and with what the figures were measured, as lines of Markdown. */
+export function surroundingsTable({ machine, versions, command, date }: Surroundings): string[] {
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return [
+    '| | |',
+    '|---|---|',
+    `| command | \`${command}\` |`,
+    `| date | ${date} |`,
+    `| machine | ${machine} |`,
+    `| versions | ${named.join(', ')} |`,
+  ]
+}
+
+/** The rows as lines of Markdown: figure, goal, and a remark where the goal was not reached. */
+export function table(rows: readonly Row[]): string[] {
+  return ['| | reached | goal | |', '|---|---|---|---|', ...rows.map(tableLine)]
+}
 
 function tableLine({ name, value, unit, goal, direction, reached, note }: Row): string {
   const figure = value === null ? 'not measured' : withUnit(value, unit)
