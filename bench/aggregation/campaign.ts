@@ -9,7 +9,8 @@ import { testCertificate, type TestCertificate } from '#federation/wire/testing/
 import { uploadUpdate } from '#federation/wire/upload.ts'
 import { call, clientsOf } from '#operator/hub/testing/clients.ts'
 import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
-import { CAMPAIGN, campaignPlan, modelPlan } from '#operator/hub/testing/story.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { modelPlan } from '#operator/hub/testing/story.ts'
 import { Driver } from './driver.ts'
 import { updateValues } from './inputs.ts'
 

@@ -19,7 +19,8 @@ import {
 import { testCertificate } from '#federation/wire/testing/certificate.ts'
 import { bearer, call, clientsOf, type Endpoint } from '#operator/hub/testing/clients.ts'
 import { agentToken, operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
-import { CAMPAIGN, campaignPlan, modelPlan } from '#operator/hub/testing/story.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { modelPlan } from '#operator/hub/testing/story.ts'
 
 import { denseModel } from '../models.ts'
 import { cpuSeconds, end, heldMegabytes, type Memory, start } from '../processes.ts'

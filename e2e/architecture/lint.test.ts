@@ -162,7 +162,7 @@ const REFUSED: readonly (Case & { rule: string })[] = [
   },
   {
     name: 'a decision that reads a timer',
-    file: 'operator/hub/rounds/decide.ts',
+    file: 'federation/tier/rounds/decide.ts',
     source: 'export const decide = (): number => performance.now()\n',
     rule: 'no-restricted-globals',
   },

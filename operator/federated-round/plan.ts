@@ -10,7 +10,7 @@ import type {
 } from '#federation/wire/generated/tributary.ts'
 import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
 import { parseQuantity } from '#operator/kube/quantity.ts'
-import { localObjectiveOf } from '#operator/local-objective.ts'
+import { localObjectiveOf } from '#federation/training/local-objective.ts'
 import type { Observation } from './decision.ts'
 import { podName } from './participants.ts'
 

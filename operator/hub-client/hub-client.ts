@@ -52,7 +52,7 @@ export function createControlClient(options: HubClientOptions, now: () => number
   const call = <Response>(send: Send<Response>): Promise<Response> =>
     new Promise((resolve, reject) => {
       send(new Metadata(), { deadline: now() + timeoutMs }, (error, response) => {
-        if (error) reject(new HubError(error))
+        if (error) reject(new TierError(error))
         else resolve(response)
       })
     })
@@ -76,8 +76,8 @@ export function createControlClient(options: HubClientOptions, now: () => number
 }
 
 /** A call that the hub did not answer, or answered with an error. */
-export class HubError extends Error {
-  override readonly name = 'HubError'
+export class TierError extends Error {
+  override readonly name = 'TierError'
   readonly code: Code
 
   constructor(error: ServiceError) {

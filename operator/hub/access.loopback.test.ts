@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bearer, http, TestParticipant } from './testing/clients.ts'
 import { agentToken, operatorToken, podToken } from './testing/fakes.ts'
-import { CAMPAIGN, modelPlan, Story, until } from './testing/story.ts'
+import { CAMPAIGN } from '#federation/tier/testing/plans.ts'
+import { modelPlan, Story, until } from './testing/story.ts'
 
 let story: Story
 beforeEach(async () => {

@@ -2,7 +2,7 @@
 // volume and is told to the operator stays small whatever an agent sends.
 import { z } from 'zod'
 import type { AgentReport } from '#federation/wire/generated/tributary.ts'
-import { HubError } from './errors.ts'
+import { TierError } from '#federation/tier/serving/errors.ts'
 
 const MAXIMUM_MODELS = 256
 const MAXIMUM_NAME = 253
@@ -37,5 +37,5 @@ export function checkReport(report: AgentReport): CheckedReport {
   if (result.success) return result.data
   const issue = result.error.issues[0]
   const field = issue?.path.join('.') ?? ''
-  throw new HubError('invalid', 'ReportInvalid', `agent report: ${field}: ${issue?.message ?? 'is wrong'}`)
+  throw new TierError('invalid', 'ReportInvalid', `agent report: ${field}: ${issue?.message ?? 'is wrong'}`)
 }

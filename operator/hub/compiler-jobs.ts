@@ -1,5 +1,10 @@
 // What goes between the hub and its compiler thread.
-import type { CompiledTraining, CompileSettings, DeltaParts, PublishParts } from './compiler.ts'
+import type {
+  CompiledTraining,
+  CompileSettings,
+  DeltaParts,
+  PublishParts,
+} from '#federation/tier/compiler.ts'
 
 export interface CompilerResults {
   admit: { readonly parameterCount: number }

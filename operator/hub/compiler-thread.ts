@@ -14,7 +14,7 @@ import {
 import { updateLayout } from '#federation/tensors/layout.ts'
 import { encodeParameterDelta } from '#federation/tensors/parameter-delta.ts'
 import { localRanges } from '#federation/training/personalization.ts'
-import type { CompiledTraining, CompileSettings } from './compiler.ts'
+import type { CompiledTraining, CompileSettings } from '#federation/tier/compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
 async function run(job: CompilerJob): Promise<CompilerResults[CompilerJob['kind']]> {

@@ -1,7 +1,7 @@
 // Runs the training compiler in threads of their own, one job at a time and a fresh thread for each: the hub's event
 // loop never waits for a graph, a job that takes too long or too much memory is ended, and what it held is freed.
 import { Worker } from 'node:worker_threads'
-import { ModelRefused, type ModelCompiler } from './compiler.ts'
+import { ModelRefused, type ModelCompiler } from '#federation/tier/compiler.ts'
 import type { CompilerJob, CompilerReply, CompilerResults } from './compiler-jobs.ts'
 
 export interface ModelCompilerOptions {

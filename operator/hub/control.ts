@@ -10,17 +10,24 @@ import {
   type WatchRequest,
 } from '#federation/wire/generated/tributary.ts'
 import type { Changes } from './changes.ts'
-import { HubError } from './errors.ts'
-import { authorizationOf, endWithError, isCancelled, logUnexpected, unary, type CallContext } from './grpc.ts'
-import { requireUser } from './identity.ts'
-import type { HubMetrics } from './metrics.ts'
+import { TierError } from '#federation/tier/serving/errors.ts'
+import {
+  authorizationOf,
+  endWithError,
+  isCancelled,
+  logUnexpected,
+  unary,
+  type CallContext,
+} from '#federation/tier/serving/grpc.ts'
+import { requireUser } from '#federation/tier/serving/identity.ts'
+import type { HubMetrics } from '#federation/tier/serving/metrics.ts'
 import { toModelVersion, unknownModel, type Model } from './model.ts'
 import type { Models, Publication } from './models.ts'
-import type { ReviewedIdentity } from './options.ts'
-import { checkCampaignPlan, checkModelPlan } from './plans.ts'
-import type { Campaign } from './rounds/campaign.ts'
-import type { Campaigns } from './rounds/campaigns.ts'
-import { campaignState, meanMetrics, unknownCampaign } from './rounds/report.ts'
+import type { ReviewedIdentity } from '#federation/tier/serving/identity.ts'
+import { checkCampaignPlan, checkModelPlan } from '#federation/tier/plans.ts'
+import type { Campaign } from '#federation/tier/rounds/campaign.ts'
+import type { Campaigns } from '#federation/tier/rounds/campaigns.ts'
+import { campaignState, meanMetrics, unknownCampaign } from '#federation/tier/rounds/report.ts'
 
 export interface ControlContext extends CallContext {
   readonly models: Models
@@ -96,10 +103,10 @@ export function changeOfCampaign({ plan: { namespace, name, uid } }: Campaign): 
 function publicationOf(campaigns: Campaigns, request: PublishRequest): Publication {
   const campaign = campaigns.get(request.campaign)
   if (!campaign?.start)
-    throw new HubError('missing', 'CampaignUnknown', `campaign ${request.campaign} has not started`)
+    throw new TierError('missing', 'CampaignUnknown', `campaign ${request.campaign} has not started`)
   if (campaign.plan.modelUid !== request.modelUid) {
     const { modelUid } = campaign.plan
-    throw new HubError(
+    throw new TierError(
       'invalid',
       'OtherModel',
       `campaign ${request.campaign} trains model ${modelUid}, not ${request.modelUid}`,
@@ -107,7 +114,7 @@ function publicationOf(campaigns: Campaigns, request: PublishRequest): Publicati
   }
   const round = campaign.rounds.get(request.round)
   if (!round?.closed || !round.result || !round.commit) {
-    throw new HubError(
+    throw new TierError(
       'conflict',
       'RoundNotDone',
       `round ${request.round} of campaign ${request.campaign} is not done`,

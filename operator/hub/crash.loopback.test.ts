@@ -19,7 +19,8 @@ import { uploadUpdate } from '#federation/wire/upload.ts'
 import { call, clientsOf, sha256, type Endpoint } from './testing/clients.ts'
 import { operatorToken, podToken, tinyModel } from './testing/fakes.ts'
 import { MortalHub } from './testing/mortal-hub.ts'
-import { CAMPAIGN, campaignPlan, modelPlan, until } from './testing/story.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { modelPlan, until } from './testing/story.ts'
 
 const NODES = ['a', 'b', 'c', 'd', 'e', 'f']
 const PARAMETERS = 200_000

@@ -1,10 +1,11 @@
 // Campaigns that ask for deltas of parameters: what is offered to whom, and that a round goes on when none can be made.
 import { afterEach, describe, expect, it } from 'vitest'
 import { RoundState_Phase } from '#federation/wire/generated/tributary.ts'
-import type { ModelCompiler } from './compiler.ts'
+import type { ModelCompiler } from '#federation/tier/compiler.ts'
 import { floats, patch } from './testing/clients.ts'
 import { podToken, tinyCompiler } from './testing/fakes.ts'
-import { campaignPlan, Story } from './testing/story.ts'
+import { campaignPlan } from '#federation/tier/testing/plans.ts'
+import { Story } from './testing/story.ts'
 
 let story: Story
 afterEach(async () => story.end())

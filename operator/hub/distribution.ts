@@ -16,9 +16,9 @@ import {
   logUnexpected,
   messagesOf,
   type CallContext,
-} from './grpc.ts'
-import { requireNode, requireUser } from './identity.ts'
-import type { HubMetrics } from './metrics.ts'
+} from '#federation/tier/serving/grpc.ts'
+import { requireNode, requireUser } from '#federation/tier/serving/identity.ts'
+import type { HubMetrics } from '#federation/tier/serving/metrics.ts'
 import type { Models } from './models.ts'
 
 export interface DistributionContext extends CallContext {

@@ -23,8 +23,9 @@ import {
 import { updatePath } from '#federation/wire/names.ts'
 import { podToken, tinyCompiler, tinyModel } from './testing/fakes.ts'
 import { MODEL_URI } from './testing/harness.ts'
-import type { ModelCompiler } from './compiler.ts'
-import { CAMPAIGN, campaignPlan, Story, until } from './testing/story.ts'
+import type { ModelCompiler } from '#federation/tier/compiler.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { Story, until } from './testing/story.ts'
 
 const NODES = ['a', 'b', 'c']
 const LAST = 4

@@ -3,8 +3,8 @@
 // How long this lasts is on the volume before the first plan, so a crash meanwhile does not end it early.
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Clock } from './options.ts'
-import { readRecord, writeRecord } from './store/files.ts'
+import type { Clock } from '#federation/tier/clock.ts'
+import { readRecord, writeRecord } from '#federation/tier/store/files.ts'
 
 const HoldRecord = z.object({ heldUntilMs: z.number() })
 

@@ -7,7 +7,8 @@ import { verifyManifest } from '#federation/artefact/manifest.ts'
 import { Change_Kind, RoundState_Phase, type Change } from '#federation/wire/generated/tributary.ts'
 import { bearer, call, floats, patch } from './testing/clients.ts'
 import { agentToken, operatorToken, podToken, tinyModel } from './testing/fakes.ts'
-import { CAMPAIGN, campaignPlan, MODEL, Story, until } from './testing/story.ts'
+import { CAMPAIGN, campaignPlan, MODEL } from '#federation/tier/testing/plans.ts'
+import { Story, until } from './testing/story.ts'
 
 let story: Story
 beforeEach(async () => {

@@ -1,27 +1,28 @@
 // The hub: reads what its volume holds, goes on with every campaign from there, and serves training pods, agents and
 // the operator on one TLS port. It never writes a Kubernetes object and reaches nothing but what it is given.
-import { HubError } from './errors.ts'
-import { BlobServer } from './blob-server.ts'
+import { TierError } from '#federation/tier/serving/errors.ts'
+import { BlobServer } from '#federation/tier/serving/blob-server.ts'
 import { Changes } from './changes.ts'
 import { changeOfCampaign, changeOfModel, controlService } from './control.ts'
 import { Agents, distributionService } from './distribution.ts'
 import { FleetHold } from './fleet-hold.ts'
-import { startHealthServer } from '../kube/health.ts'
-import { httpListener, type Routes } from './http.ts'
-import { Identities, requireParticipant } from './identity.ts'
-import { hubMetrics, type HubMetrics } from './metrics.ts'
+import { startHealthServer } from '#federation/tier/serving/health.ts'
+import { httpListener, type Routes } from '#federation/tier/serving/http.ts'
+import { Identities, requireParticipant } from '#federation/tier/serving/identity.ts'
+import { hubMetrics, type HubMetrics } from '#federation/tier/serving/metrics.ts'
 import { Models } from './models.ts'
-import type { HubOptions, ReviewedIdentity, RunningHub } from './options.ts'
-import { participationService } from './participation.ts'
-import type { Campaign } from './rounds/campaign.ts'
-import { Campaigns } from './rounds/campaigns.ts'
-import { phaseOf } from './rounds/decide.ts'
-import { startMuxServer, type MuxServer } from './server.ts'
-import { BlobStore } from './store/blobs.ts'
-import { SpareFiles } from './store/spares.ts'
-import { makeDirectory, removeTemporaryFiles } from './store/files.ts'
-import { checkVolumeFormat } from './store/format.ts'
-import { Uploads } from './uploads.ts'
+import type { ReviewedIdentity } from '#federation/tier/serving/identity.ts'
+import type { HubOptions, RunningHub } from './options.ts'
+import { participationService } from '#federation/tier/participation.ts'
+import type { Campaign } from '#federation/tier/rounds/campaign.ts'
+import { Campaigns } from '#federation/tier/rounds/campaigns.ts'
+import { phaseOf } from '#federation/tier/rounds/decide.ts'
+import { startMuxServer, type MuxServer } from '#federation/tier/serving/server.ts'
+import { BlobStore } from '#federation/tier/store/blobs.ts'
+import { SpareFiles } from '#federation/tier/store/spares.ts'
+import { makeDirectory, removeTemporaryFiles } from '#federation/tier/store/files.ts'
+import { checkVolumeFormat } from '#federation/tier/store/format.ts'
+import { Uploads } from '#federation/tier/updates/uploads.ts'
 import {
   ControlService,
   DistributionService,
@@ -210,7 +211,7 @@ function takesPart(identity: ReviewedIdentity, campaign: Campaign): boolean {
     requireParticipant(identity, campaign)
     return true
   } catch (error) {
-    if (error instanceof HubError) return false
+    if (error instanceof TierError) return false
     throw error
   }
 }

@@ -7,8 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { verifyManifest } from '#federation/artefact/manifest.ts'
 import { putManifest, signAnew } from './manifests.ts'
 import { Model } from './model.ts'
-import { checkModelPlan } from './plans.ts'
-import { BlobStore } from './store/blobs.ts'
+import { checkModelPlan } from '#federation/tier/plans.ts'
+import { BlobStore } from '#federation/tier/store/blobs.ts'
 import { modelPlan } from './testing/story.ts'
 
 const [first, second] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')]

@@ -6,8 +6,8 @@ import type { Logger } from 'pino'
 import { EnvelopeError } from '#federation/artefact/dsse.ts'
 import { signManifest, verifyManifest } from '#federation/artefact/manifest.ts'
 import type { Model } from './model.ts'
-import type { BlobReference, BlobStore } from './store/blobs.ts'
-import type { VersionRecord } from './store/records.ts'
+import type { BlobReference, BlobStore } from '#federation/tier/store/blobs.ts'
+import type { VersionRecord } from '#federation/tier/store/records.ts'
 
 interface ManifestsContext {
   readonly blobs: BlobStore

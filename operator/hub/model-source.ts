@@ -1,6 +1,6 @@
 // Where a model's first version comes from. Every way of reading has a size limit and a time limit, and https sources
 // are held to the digest in the manifest, so that what is admitted is what its author meant.
-import { ModelRefused } from './compiler.ts'
+import { ModelRefused } from '#federation/tier/compiler.ts'
 
 export interface SourceRequest {
   readonly storageUri: string

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Model } from './model.ts'
-import { checkModelPlan } from './plans.ts'
-import type { VersionRecord } from './store/records.ts'
+import { checkModelPlan } from '#federation/tier/plans.ts'
+import type { VersionRecord } from '#federation/tier/store/records.ts'
 import { modelPlan } from './testing/story.ts'
 
 let directory: string

@@ -1,9 +1,9 @@
 // One model as it lies on the disk: its plan, what its admission found, its versions, and what agents have loaded.
 import { join } from 'node:path'
 import { ModelState_Phase, type ModelState, type ModelVersion } from '#federation/wire/generated/tributary.ts'
-import { ModelPlanSchema, type CheckedModelPlan } from './plans.ts'
-import { listDirectory, readRecord, writeRecord } from './store/files.ts'
-import { AdmissionRecord, AgentRecord, VersionRecord } from './store/records.ts'
+import { ModelPlanSchema, type CheckedModelPlan } from '#federation/tier/plans.ts'
+import { listDirectory, readRecord, writeRecord } from '#federation/tier/store/files.ts'
+import { AdmissionRecord, AgentRecord, VersionRecord } from '#federation/tier/store/records.ts'
 
 const MAXIMUM_VERSIONS_SHOWN = 20
 

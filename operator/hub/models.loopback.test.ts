@@ -5,7 +5,8 @@ import { verifyManifest } from '#federation/artefact/manifest.ts'
 import { ModelState_Phase } from '#federation/wire/generated/tributary.ts'
 import { call } from './testing/clients.ts'
 import { agentToken, operatorToken, tinyModel } from './testing/fakes.ts'
-import { MODEL, modelPlan, Story, until } from './testing/story.ts'
+import { MODEL } from '#federation/tier/testing/plans.ts'
+import { modelPlan, Story, until } from './testing/story.ts'
 
 let story: Story
 beforeEach(async () => {

@@ -5,17 +5,17 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { digestOf } from '#federation/wire/digest.ts'
 import type { DesiredModel, ServedModel } from '#federation/wire/generated/tributary.ts'
-import { ModelRefused, type ModelCompiler } from './compiler.ts'
-import { HubError } from './errors.ts'
+import { ModelRefused, type ModelCompiler } from '#federation/tier/compiler.ts'
+import { TierError } from '#federation/tier/serving/errors.ts'
 import { putManifest, signAnew } from './manifests.ts'
 import { SourceUnreachable, type ModelSource } from './model-source.ts'
 import { Model } from './model.ts'
-import type { Clock } from './options.ts'
-import type { CheckedModelPlan } from './plans.ts'
-import type { BlobStore } from './store/blobs.ts'
-import { listDirectory, makeDirectory, removeTree } from './store/files.ts'
-import type { VersionRecord } from './store/records.ts'
-import { orAborted, sleep } from './sleep.ts'
+import type { Clock } from '#federation/tier/clock.ts'
+import type { CheckedModelPlan } from '#federation/tier/plans.ts'
+import type { BlobStore } from '#federation/tier/store/blobs.ts'
+import { listDirectory, makeDirectory, removeTree } from '#federation/tier/store/files.ts'
+import type { VersionRecord } from '#federation/tier/store/records.ts'
+import { orAborted, sleep } from '#federation/tier/sleep.ts'
 
 export interface ModelsContext {
   readonly blobs: BlobStore
@@ -113,7 +113,7 @@ export class Models {
   async publish(uid: string, publication: Publication): Promise<VersionRecord> {
     return this.#locked(async () => {
       const model = this.#models.get(uid)
-      if (!model) throw new HubError('missing', 'ModelUnknown', `no plan was applied for model ${uid}`)
+      if (!model) throw new TierError('missing', 'ModelUnknown', `no plan was applied for model ${uid}`)
       const { campaign, round } = publication
       const published = model.versions.find(
         (version) => version.campaign === campaign && version.round === round,
@@ -181,7 +181,7 @@ export class Models {
     if (JSON.stringify(plan) === JSON.stringify(model.plan)) return
     for (const field of ['namespace', 'name', 'storageUri', 'digest'] as const) {
       if (plan[field] === model.plan[field]) continue
-      throw new HubError(
+      throw new TierError(
         'conflict',
         'PlanImmutable',
         `${field} of model ${plan.uid} cannot change once applied`,

@@ -3,27 +3,10 @@ import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
-import type { ModelCompiler } from './compiler.ts'
+import type { Clock } from '#federation/tier/clock.ts'
+import type { TokenReviewer } from '#federation/tier/serving/identity.ts'
+import type { ModelCompiler } from '#federation/tier/compiler.ts'
 import type { ModelSource } from './model-source.ts'
-
-export interface Clock {
-  /** Milliseconds since the epoch. */
-  now(): number
-}
-
-/** Who a token was issued to, as TokenReview says for our audience. */
-export interface ReviewedIdentity {
-  /** `system:serviceaccount:<namespace>:<name>` */
-  readonly username: string
-  readonly namespace: string
-  readonly serviceAccount: string
-  readonly podName: string | undefined
-  readonly podUid: string | undefined
-  readonly nodeName: string | undefined
-}
-
-/** Resolves to undefined when the token is not valid; rejects when that cannot be found out now. */
-export type TokenReviewer = (token: string) => Promise<ReviewedIdentity | undefined>
 
 export interface HubOptions {
   /** Folder on the hub's volume; everything durable lies below it. */

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HUB_SERVER_NAME } from '#federation/wire/names.ts'
 import { clientsOf, http, TestParticipant } from './testing/clients.ts'
 import { podToken } from './testing/fakes.ts'
-import { CAMPAIGN, campaignPlan, Story, until } from './testing/story.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { Story, until } from './testing/story.ts'
 
 const NODES = Array.from({ length: 30 }, (_, i) => `node-${i}`)
 const MIB = 1024 * 1024

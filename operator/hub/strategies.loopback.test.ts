@@ -19,7 +19,8 @@ import { call, clientsOf, http, sha256 } from './testing/clients.ts'
 import { operatorToken, podToken, tinyModel } from './testing/fakes.ts'
 import { formulaOf, type Sent } from './testing/formulas.ts'
 import { MortalHub } from './testing/mortal-hub.ts'
-import { campaignPlan, modelPlan, until } from './testing/story.ts'
+import { campaignPlan } from '#federation/tier/testing/plans.ts'
+import { modelPlan, until } from './testing/story.ts'
 
 const NODES = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
 const PARAMETERS = 300

@@ -22,7 +22,8 @@ import {
 } from './testing/clients.ts'
 import { podToken, tinyModel } from './testing/fakes.ts'
 import { MODEL_URI } from './testing/harness.ts'
-import { CAMPAIGN, campaignPlan, Story, until } from './testing/story.ts'
+import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
+import { Story, until } from './testing/story.ts'
 
 const PARAMETERS = 20_000
 const BYTES = 4 * PARAMETERS

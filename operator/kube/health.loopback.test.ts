@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { startHealthServer } from './health.ts'
-import type { HealthServer } from './health.ts'
+import { startHealthServer } from '#federation/tier/serving/health.ts'
+import type { HealthServer } from '#federation/tier/serving/health.ts'
 import { createHarness } from './testing/harness.ts'
 
 describe('the health server', () => {

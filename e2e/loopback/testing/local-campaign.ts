@@ -35,7 +35,7 @@ import {
 } from '#federation/wire/generated/tributary.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { blobPath } from '#federation/wire/names.ts'
-import type { ModelCompiler } from '#operator/hub/compiler.ts'
+import type { ModelCompiler } from '#federation/tier/compiler.ts'
 import { startModelCompiler } from '#operator/hub/compiler-worker.ts'
 import { call, clientsOf, http } from '#operator/hub/testing/clients.ts'
 import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'

@@ -1,6 +1,6 @@
 // Stand-ins for what the hub is given from outside: tokens that say who they are, models that are their parameters.
-import type { ReviewedIdentity, TokenReviewer } from '../options.ts'
-import { ModelRefused, type ModelCompiler } from '../compiler.ts'
+import type { ReviewedIdentity, TokenReviewer } from '#federation/tier/serving/identity.ts'
+import { ModelRefused, type ModelCompiler } from '#federation/tier/compiler.ts'
 import { SourceUnreachable, type ModelSource } from '../model-source.ts'
 
 export const OPERATOR = 'system:serviceaccount:tributary-system:tributary-operator'

@@ -1,6 +1,5 @@
 // A hub, a model and a campaign to tell stories with: what the operator plans and what training pods do.
 import {
-  HoldoutSplit,
   ModelState_Phase,
   type CampaignPlan,
   type CampaignReference,
@@ -12,6 +11,7 @@ import {
   type ModelVersion,
   type PublishRequest,
 } from '#federation/wire/generated/tributary.ts'
+import { CAMPAIGN, campaignPlan, MODEL } from '#federation/tier/testing/plans.ts'
 import { blobPath } from '#federation/wire/names.ts'
 import type { HubOptions } from '../options.ts'
 import {
@@ -27,50 +27,9 @@ import {
 import { agentToken, operatorToken, podToken } from './fakes.ts'
 import { MODEL_URI, startTestHub, type TestHub } from './harness.ts'
 
-export const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
-export const MODEL = 'e0000000-0000-4000-8000-000000000001'
-
 export function modelPlan(changes: Partial<ModelPlan> = {}): ModelPlan {
   const names = { namespace: 'city', name: 'traffic' }
   return { uid: MODEL, ...names, storageUri: MODEL_URI, digest: '', servingNodes: ['a', 'b'], ...changes }
-}
-
-export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan {
-  const local = {
-    epochs: 1,
-    learningRate: 0.1,
-    seed: 1,
-    holdoutFraction: 0.2,
-    holdoutSplit: HoldoutSplit.TAIL,
-  }
-  const training = { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 8 }
-  return {
-    uid: CAMPAIGN,
-    namespace: 'city',
-    name: 'traffic-1',
-    modelUid: MODEL,
-    training: {
-      training: JSON.stringify(training),
-      local,
-      schedule: '{"type":"Constant"}',
-      strategy: '{"type":"FedAvg"}',
-      transfer: '{}',
-    },
-    participants: ['a', 'b'].map((node) => ({ node, pod: `pod-${node}` })),
-    round: {
-      round: 1,
-      attempt: 1,
-      participants: ['a', 'b'],
-      minimumUpdates: 2,
-      deadlineSeconds: 60,
-      rounds: 3,
-      population: 2,
-    },
-    finished: false,
-    finishedReason: '',
-    evaluationDeadlineSeconds: 60,
-    ...changes,
-  }
 }
 
 type Clients = ReturnType<typeof clientsOf>

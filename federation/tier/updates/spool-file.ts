@@ -3,8 +3,8 @@
 import { constants } from 'node:fs'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { sizeOf, syncDirectory, temporaryPath } from './store/files.ts'
-import type { SpareFiles } from './store/spares.ts'
+import { sizeOf, syncDirectory, temporaryPath } from '../store/files.ts'
+import type { SpareFiles } from '../store/spares.ts'
 
 export interface SpoolPlace {
   readonly path: string

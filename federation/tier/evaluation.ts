@@ -1,8 +1,8 @@
 // What a participant says of the merged parameters, checked before it counts: it ends up in the campaign's status,
 // decides when training is good enough, and is signed into the manifest of the published version.
-import { Metric } from '#federation/training/manifest.ts'
-import type { EvaluationResult } from '#federation/wire/generated/tributary.ts'
-import { MAXIMUM_METRIC, MAXIMUM_SAMPLES } from './bounds.ts'
+import { Metric } from '../training/manifest.ts'
+import type { EvaluationResult } from '../wire/generated/tributary.ts'
+import { MAXIMUM_METRIC, MAXIMUM_SAMPLES } from './updates/bounds.ts'
 
 const METRICS: readonly string[] = Metric.options
 const SHOWN = 64

@@ -2,9 +2,9 @@
 import { Metadata, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
-import { HubError, toHubError } from './errors.ts'
+import { TierError, toTierError } from './errors.ts'
 import type { Identities } from './identity.ts'
-import type { ReviewedIdentity } from './options.ts'
+import type { ReviewedIdentity } from './identity.ts'
 
 /** Name of the trailer that carries the machine-readable reason. */
 const REASON = 'tributary-reason'
@@ -15,7 +15,7 @@ export function authorizationOf(metadata: Metadata): string | undefined {
 }
 
 export function toServiceError(error: unknown): Partial<ServiceError> {
-  const shown = toHubError(error)
+  const shown = toTierError(error)
   const metadata = new Metadata()
   metadata.set(REASON, shown.reason)
   return { code: shown.grpcCode, details: shown.message, metadata }
@@ -45,7 +45,7 @@ export function unary<Request, Response>(
 }
 
 export function logUnexpected(logger: Logger, error: unknown, path: string): void {
-  if (!(error instanceof HubError)) logger.error({ err: error, path }, 'call failed')
+  if (!(error instanceof TierError)) logger.error({ err: error, path }, 'call failed')
 }
 
 /** Whether the client has gone away. A function, because it may become true at any time. */

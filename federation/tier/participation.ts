@@ -8,8 +8,8 @@ import type {
   ParticipantHello,
   ParticipantMessage,
   ParticipationServer,
-} from '#federation/wire/generated/tributary.ts'
-import { HubError } from './errors.ts'
+} from '../wire/generated/tributary.ts'
+import { TierError } from './serving/errors.ts'
 import { evaluationProblem } from './evaluation.ts'
 import {
   authorizationOf,
@@ -18,10 +18,11 @@ import {
   logUnexpected,
   messagesOf,
   type CallContext,
-} from './grpc.ts'
-import { requireParticipant } from './identity.ts'
-import type { HubMetrics } from './metrics.ts'
-import type { Clock, ReviewedIdentity } from './options.ts'
+} from './serving/grpc.ts'
+import { requireParticipant } from './serving/identity.ts'
+import type { HubMetrics } from './serving/metrics.ts'
+import type { Clock } from './clock.ts'
+import type { ReviewedIdentity } from './serving/identity.ts'
 import { assignmentFor } from './rounds/assignment.ts'
 import type { Campaign } from './rounds/campaign.ts'
 import type { Campaigns } from './rounds/campaigns.ts'
@@ -57,7 +58,7 @@ async function converse(context: ParticipationContext, call: Call): Promise<void
   const tooLate = setTimeout(() => {
     endWithError(
       call,
-      new HubError('invalid', 'HelloMissing', 'the first message must be a hello, within 10 s'),
+      new TierError('invalid', 'HelloMissing', 'the first message must be a hello, within 10 s'),
     )
   }, HELLO_TIMEOUT_MS)
   call.once('close', () => clearTimeout(tooLate))
@@ -78,7 +79,7 @@ async function converse(context: ParticipationContext, call: Call): Promise<void
 
 function helloOf({ kind }: ParticipantMessage): ParticipantHello {
   if (kind?.$case === 'hello') return kind.value
-  throw new HubError(
+  throw new TierError(
     'invalid',
     'HelloMissing',
     `the first message must be a hello, not ${kind?.$case ?? 'empty'}`,
@@ -110,7 +111,7 @@ class ParticipantSession {
   ): ParticipantSession {
     const campaign = context.campaigns.get(hello.campaign)
     if (!campaign) {
-      throw new HubError('missing', 'CampaignUnknown', `there is no campaign ${hello.campaign.slice(0, 64)}`)
+      throw new TierError('missing', 'CampaignUnknown', `there is no campaign ${hello.campaign.slice(0, 64)}`)
     }
     return new ParticipantSession({ context, call, identity, campaign }, hello)
   }
@@ -145,7 +146,7 @@ class ParticipantSession {
       case 'failure':
         return recordFailure(this.#campaign, this.#node, kind.value)
       case 'hello':
-        throw new HubError('invalid', 'HelloRepeated', 'a stream says hello once')
+        throw new TierError('invalid', 'HelloRepeated', 'a stream says hello once')
       case undefined:
     }
   }
@@ -172,7 +173,7 @@ class ParticipantSession {
     if (this.#campaign.signal.aborted) {
       endWithError(
         this.#call,
-        new HubError('unavailable', 'CampaignGone', 'the campaign or the hub is going away'),
+        new TierError('unavailable', 'CampaignGone', 'the campaign or the hub is going away'),
       )
       return
     }

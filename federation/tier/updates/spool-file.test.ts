@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { SpoolFile } from './spool-file.ts'
-import { SpareFiles } from './store/spares.ts'
+import { SpareFiles } from '../store/spares.ts'
 
 const SIZE = 100_000
 const OLD = Buffer.alloc(SIZE, 'old ')

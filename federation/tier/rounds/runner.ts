@@ -3,9 +3,9 @@
 import type { Logger } from 'pino'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../compiler.ts'
-import { toHubError } from '../errors.ts'
-import type { HubMetrics } from '../metrics.ts'
-import type { Clock } from '../options.ts'
+import { toTierError } from '../serving/errors.ts'
+import type { HubMetrics } from '../serving/metrics.ts'
+import type { Clock } from '../clock.ts'
 import type { BlobStore } from '../store/blobs.ts'
 import type { SpareFiles } from '../store/spares.ts'
 import type { CommitRecord, ResultRecord, StartRecord } from '../store/records.ts'
@@ -91,7 +91,7 @@ export class CampaignRunner {
     } catch (error) {
       if (this.#campaign.signal.aborted) return undefined
       this.#log.error({ err: error }, 'campaign pass failed, trying again')
-      const { reason, message } = toHubError(error)
+      const { reason, message } = toTierError(error)
       this.#setTrouble({ reason, message })
       return RETRY_MS
     }

@@ -1,10 +1,24 @@
 // Who is calling: the bearer token, asked of TokenReview, and remembered for at most a minute. What the caller may do
 // follows from the identity alone; no field of a message or path is believed without it.
 import { createHash } from 'node:crypto'
-import { HubError } from './errors.ts'
+import { TierError } from './errors.ts'
 import { Limiter, type Limits } from './limiter.ts'
-import type { Clock, ReviewedIdentity, TokenReviewer } from './options.ts'
-import type { Campaign } from './rounds/campaign.ts'
+import type { Clock } from '../clock.ts'
+import type { Campaign } from '../rounds/campaign.ts'
+
+/** Who a token was issued to, as TokenReview says for our audience. */
+export interface ReviewedIdentity {
+  /** `system:serviceaccount:<namespace>:<name>` */
+  readonly username: string
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly podName: string | undefined
+  readonly podUid: string | undefined
+  readonly nodeName: string | undefined
+}
+
+/** Resolves to undefined when the token is not valid; rejects when that cannot be found out now. */
+export type TokenReviewer = (token: string) => Promise<ReviewedIdentity | undefined>
 
 const GOOD_FOR_MS = 60_000
 const BAD_FOR_MS = 10_000
@@ -38,7 +52,7 @@ export class Identities {
   async identify(authorization: string | undefined): Promise<ReviewedIdentity> {
     const token = /^Bearer ([!-~]+)$/i.exec(authorization ?? '')?.[1]
     if (!token || token.length > MAXIMUM_TOKEN_BYTES) {
-      throw new HubError(
+      throw new TierError(
         'unauthenticated',
         'TokenMissing',
         'send authorization: Bearer <service-account token>',
@@ -46,7 +60,7 @@ export class Identities {
     }
     const identity = await this.#lookUp(token)
     if (identity) return identity
-    throw new HubError(
+    throw new TierError(
       'unauthenticated',
       'TokenInvalid',
       'the token is not valid for the audience tributary-hub',
@@ -78,7 +92,7 @@ export class Identities {
       return await this.#limiter.run(async () => this.#reviewOnce(token))
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
-      throw new HubError('unavailable', 'TokenReviewFailed', `tokens cannot be checked now: ${why}`)
+      throw new TierError('unavailable', 'TokenReviewFailed', `tokens cannot be checked now: ${why}`)
     }
   }
 
@@ -112,16 +126,16 @@ export function requireParticipant(identity: ReviewedIdentity, campaign: Campaig
     if (campaign.podOf(nodeName) === podName) return nodeName
   }
   const who = `pod ${namespace}/${podName ?? '(no pod)'} on node ${nodeName ?? '(none)'}`
-  throw new HubError('forbidden', 'NotThisParticipant', `${who} takes no part in campaign ${campaign.uid}`)
+  throw new TierError('forbidden', 'NotThisParticipant', `${who} takes no part in campaign ${campaign.uid}`)
 }
 
 /** The user name must be the one expected for this part of the protocol. */
 export function requireUser(identity: ReviewedIdentity, expected: string): void {
   if (identity.username === expected) return
-  throw new HubError('forbidden', 'NotAllowed', `${identity.username} may not call this; ${expected} may`)
+  throw new TierError('forbidden', 'NotAllowed', `${identity.username} may not call this; ${expected} may`)
 }
 
 export function requireNode(identity: ReviewedIdentity): string {
   if (identity.nodeName !== undefined) return identity.nodeName
-  throw new HubError('forbidden', 'NodeUnknown', `the token of ${identity.username} names no node`)
+  throw new TierError('forbidden', 'NodeUnknown', `the token of ${identity.username} names no node`)
 }

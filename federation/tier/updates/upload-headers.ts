@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { isDigest } from '#federation/wire/digest.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { MAXIMUM_METRIC, MAXIMUM_SAMPLES, MAXIMUM_STEPS } from './bounds.ts'
-import { HubError, type ErrorKind } from './errors.ts'
+import { TierError, type ErrorKind } from '../serving/errors.ts'
 
 export interface Announcement {
   readonly offset: number
@@ -19,7 +19,7 @@ export interface Announcement {
 export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
   const length = integer(headers, UPLOAD_HEADERS.length, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
   if (length > MAXIMUM_BLOB_BYTES) {
-    throw new HubError(
+    throw new TierError(
       'tooLarge',
       'UpdateTooLarge',
       `the update has ${length} bytes; at most ${MAXIMUM_BLOB_BYTES} are taken`,
@@ -33,7 +33,7 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
   const body = headers['content-length']
   const room = Math.min(MAXIMUM_CHUNK_BYTES, length - offset)
   if (body !== undefined && Number(body) > room) {
-    throw new HubError(
+    throw new TierError(
       'tooLarge',
       'BodyTooLarge',
       `the body has ${body} bytes; at most ${room} may follow here`,
@@ -85,7 +85,7 @@ function text(headers: IncomingHttpHeaders, name: string): string {
   return typeof value === 'string' ? value : ''
 }
 
-function bad(name: string, value: string, wanted: string, kind: ErrorKind = 'invalid'): HubError {
+function bad(name: string, value: string, wanted: string, kind: ErrorKind = 'invalid'): TierError {
   const reason = kind === 'refused' ? 'UpdateRefused' : 'HeaderInvalid'
-  return new HubError(kind, reason, `header ${name} is "${value.slice(0, 100)}"; expected ${wanted}`)
+  return new TierError(kind, reason, `header ${name} is "${value.slice(0, 100)}"; expected ${wanted}`)
 }

@@ -1,7 +1,7 @@
 // What a strategy has its nodes minimise: the part of a strategy that is compiled into the training step. The operator
 // writes it into the plan and the hub checks that it is there.
-import type { StrategyConfiguration } from '#federation/aggregation/configuration.ts'
-import type { Objective } from '#federation/training/configuration.ts'
+import type { StrategyConfiguration } from '../aggregation/configuration.ts'
+import type { Objective } from './configuration.ts'
 
 export function localObjectiveOf(strategy: StrategyConfiguration): Objective {
   switch (strategy.type) {

@@ -3,11 +3,11 @@
 import { open } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { sendFile, type ByteRange } from '#federation/wire/send-file.ts'
-import { HubError } from './errors.ts'
+import { TierError } from './errors.ts'
 import { requireMethod, type Exchange } from './http.ts'
 import type { HubMetrics } from './metrics.ts'
-import type { ReviewedIdentity } from './options.ts'
-import type { BlobStore } from './store/blobs.ts'
+import type { ReviewedIdentity } from './identity.ts'
+import type { BlobStore } from '../store/blobs.ts'
 
 export interface BlobServerContext {
   readonly blobs: BlobStore
@@ -27,7 +27,7 @@ export class BlobServer {
     const method = requireMethod(exchange, ['GET', 'HEAD'])
     // A blob that may not be read looks like one that is not there.
     const size = this.#context.mayRead(identity, digest) ? await this.#context.blobs.size(digest) : undefined
-    if (size === undefined) throw new HubError('missing', 'UnknownBlob', `there is no blob ${digest}`)
+    if (size === undefined) throw new TierError('missing', 'UnknownBlob', `there is no blob ${digest}`)
     const { request, response } = exchange
     const start = startOf(request.headers.range, size)
     const headers: Record<string, string | number> = {
@@ -88,7 +88,7 @@ export function startOf(range: string | undefined, size: number): number | undef
   if (!match) return undefined
   const start = Number(match[1])
   if (start < size) return start
-  throw new HubError('range', 'RangeNotSatisfiable', `byte ${start} is beyond the last of ${size}`, {
+  throw new TierError('range', 'RangeNotSatisfiable', `byte ${start} is beyond the last of ${size}`, {
     'content-range': `bytes */${size}`,
   })
 }

@@ -2,10 +2,10 @@
 // what, how long, and with which numbers.
 import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { UPLOAD_HEADERS } from '#federation/wire/names.ts'
-import { HubError } from './errors.ts'
-import type { Campaign } from './rounds/campaign.ts'
-import type { Round } from './rounds/round.ts'
-import type { UpdateRecord } from './store/records.ts'
+import { TierError } from '../serving/errors.ts'
+import type { Campaign } from '../rounds/campaign.ts'
+import type { Round } from '../rounds/round.ts'
+import type { UpdateRecord } from '../store/records.ts'
 import type { Announcement } from './upload-headers.ts'
 
 export interface Target {
@@ -21,7 +21,7 @@ export function alreadyAccepted({ round, participant }: Target, digest: string):
   const accepted = round.updates.get(participant)
   if (!accepted) return false
   if (accepted.digest === digest) return true
-  throw new HubError(
+  throw new TierError(
     'conflict',
     'OtherBytesAccepted',
     `the update of ${participant} in round ${round.number} was accepted with ${accepted.digest}; ${digest} is refused`,
@@ -33,7 +33,7 @@ export function refuseUnfit({ campaign, round, participant }: Target, announceme
   const placing = campaign.place(round, participant)
   if ('refusal' in placing) throw closed(placing.refusal)
   if (!round.isChosen(participant)) {
-    throw new HubError(
+    throw new TierError(
       'forbidden',
       'NotThisParticipant',
       `${participant} was not chosen for round ${round.number}`,
@@ -67,10 +67,10 @@ export function factsOf({ samples, steps, loss, initialLoss }: Announcement): Up
   return { samples, steps, loss, ...(initialLoss !== undefined && { initialLoss }) }
 }
 
-export function closed(detail: string): HubError {
-  return new HubError('gone', 'RoundClosed', detail)
+export function closed(detail: string): TierError {
+  return new TierError('gone', 'RoundClosed', detail)
 }
 
-export function refused(detail: string): HubError {
-  return new HubError('refused', 'UpdateRefused', detail)
+export function refused(detail: string): TierError {
+  return new TierError('refused', 'UpdateRefused', detail)
 }

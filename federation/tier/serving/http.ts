@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import { MAXIMUM_CHUNK_BYTES } from '#federation/wire/names.ts'
-import { HubError, toHubError } from './errors.ts'
+import { TierError, toTierError } from './errors.ts'
 
 export interface Exchange {
   readonly request: IncomingMessage
@@ -30,8 +30,9 @@ export function httpListener(routes: Routes, logger: Logger): RequestListener {
     request.on('error', () => undefined)
     response.on('error', () => undefined)
     route(routes, exchange).catch((error: unknown) => {
-      if (!(error instanceof HubError)) logger.error({ err: error, method: request.method }, 'request failed')
-      sendProblem(exchange, toHubError(error))
+      if (!(error instanceof TierError))
+        logger.error({ err: error, method: request.method }, 'request failed')
+      sendProblem(exchange, toTierError(error))
     })
   }
 }
@@ -45,18 +46,18 @@ async function route(routes: Routes, exchange: Exchange): Promise<void> {
     const [campaign, participant] = [decode(update[1]), decode(update[3])]
     return routes.update(exchange, { campaign, round: Number(update[2]), participant })
   }
-  throw new HubError('missing', 'UnknownPath', `there is nothing at ${path.slice(0, 200)}`)
+  throw new TierError('missing', 'UnknownPath', `there is nothing at ${path.slice(0, 200)}`)
 }
 
 function decode(part: string): string {
   try {
     return decodeURIComponent(part)
   } catch {
-    throw new HubError('missing', 'UnknownPath', 'the path is not validly percent-encoded')
+    throw new TierError('missing', 'UnknownPath', 'the path is not validly percent-encoded')
   }
 }
 
-export function sendProblem({ request, response }: Exchange, error: HubError): void {
+export function sendProblem({ request, response }: Exchange, error: TierError): void {
   if (response.destroyed) return
   if (response.headersSent) {
     response.destroy()
@@ -90,5 +91,5 @@ function drain(request: IncomingMessage, response: ServerResponse): boolean {
 export function requireMethod({ request }: Exchange, allowed: readonly string[]): string {
   const method = request.method ?? ''
   if (allowed.includes(method)) return method
-  throw new HubError('invalid', 'MethodNotAllowed', `${method} is not one of ${allowed.join(', ')}`)
+  throw new TierError('invalid', 'MethodNotAllowed', `${method} is not one of ${allowed.join(', ')}`)
 }

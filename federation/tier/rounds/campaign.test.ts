@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import { checkCampaignPlan } from '../plans.ts'
-import { campaignPlan } from '../testing/story.ts'
+import { campaignPlan } from '../testing/plans.ts'
 import { Campaign, RECONNECT_GRACE_MS } from './campaign.ts'
 import { Round } from './round.ts'
 

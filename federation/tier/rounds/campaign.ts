@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { strategyOf } from '#federation/aggregation/strategies.ts'
 import type { Strategy } from '#federation/aggregation/strategy.ts'
-import { HubError } from '../errors.ts'
+import { TierError } from '../serving/errors.ts'
 import {
   CampaignPlanSchema,
   strategyConfigurationOf,
@@ -241,7 +241,7 @@ export class Campaign {
   async acceptUpdate(round: Round, update: Omit<UpdateRecord, 'countsIn'>): Promise<void> {
     await this.locked(async () => {
       const placing = this.place(round, update.participant)
-      if ('refusal' in placing) throw new HubError('gone', 'RoundClosed', placing.refusal)
+      if ('refusal' in placing) throw new TierError('gone', 'RoundClosed', placing.refusal)
       const record = { ...update, countsIn: placing.round }
       await round.addUpdate(record)
       this.buffers.add(round.number, record)
@@ -264,7 +264,7 @@ export class Campaign {
   #refuseChangesOfIdentity(plan: CheckedCampaignPlan): void {
     for (const field of ['namespace', 'name', 'modelUid', 'training'] as const) {
       if (JSON.stringify(plan[field]) === JSON.stringify(this.plan[field])) continue
-      throw new HubError(
+      throw new TierError(
         'conflict',
         'PlanImmutable',
         `${field} of campaign ${plan.uid} cannot change once applied`,

@@ -1,6 +1,6 @@
 // All campaigns of the hub: read from the disk at the start, one runner each.
 import { join } from 'node:path'
-import { HubError } from '../errors.ts'
+import { TierError } from '../serving/errors.ts'
 import type { CheckedCampaignPlan } from '../plans.ts'
 import { listDirectory, makeDirectory, removeTree } from '../store/files.ts'
 import { Campaign } from './campaign.ts'
@@ -98,7 +98,7 @@ function refuseUnreachableRound(campaign: Campaign, plan: CheckedCampaignPlan): 
   if (wanted === undefined || wanted === current?.number) return
   const next = current ? (current.closed ? current.number + 1 : current.number) : 1
   if (wanted <= next) return
-  throw new HubError(
+  throw new TierError(
     'conflict',
     'RoundNotNext',
     `round ${wanted} of campaign ${plan.uid} cannot open: the next round is ${next}`,

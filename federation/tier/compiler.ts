@@ -1,6 +1,6 @@
 // What the hub needs from the training compiler (federation/training), as an interface so that the heavy work runs
 // in a thread of its own (compiler-worker.ts) and tests can do without it.
-import type { Range } from '#federation/training/personalization.ts'
+import type { Range } from '../training/personalization.ts'
 
 export interface CompiledTraining {
   readonly manifest: Uint8Array

@@ -1,7 +1,7 @@
 // Errors that a caller is meant to see, each with one kind that both gRPC and HTTP have a code for. Anything else
 // that is thrown is the hub's own trouble: logged here, and told to the caller without its details.
 import { status } from '@grpc/grpc-js'
-import { ModelRefused } from './compiler.ts'
+import { ModelRefused } from '../compiler.ts'
 
 const CODES = {
   invalid: { grpc: status.INVALID_ARGUMENT, http: 400 },
@@ -19,8 +19,8 @@ const CODES = {
 
 export type ErrorKind = keyof typeof CODES
 
-export class HubError extends Error {
-  override name = 'HubError'
+export class TierError extends Error {
+  override name = 'TierError'
   readonly kind: ErrorKind
   /** CamelCase, for programs. */
   readonly reason: string
@@ -44,11 +44,11 @@ export class HubError extends Error {
 }
 
 /** What the caller is told about any error. */
-export function toHubError(error: unknown): HubError {
-  if (error instanceof HubError) return error
-  if (error instanceof ModelRefused) return new HubError('refused', error.reason, error.message)
+export function toTierError(error: unknown): TierError {
+  if (error instanceof TierError) return error
+  if (error instanceof ModelRefused) return new TierError('refused', error.reason, error.message)
   if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
-    return new HubError('diskFull', 'DiskFull', "the hub's volume is full")
+    return new TierError('diskFull', 'DiskFull', "the hub's volume is full")
   }
-  return new HubError('unavailable', 'InternalError', 'the hub could not do this; its log says why')
+  return new TierError('unavailable', 'InternalError', 'the hub could not do this; its log says why')
 }

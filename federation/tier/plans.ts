@@ -3,15 +3,15 @@
 // characters that Kubernetes allows them.
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { StrategyConfiguration } from '#federation/aggregation/configuration.ts'
-import { problemWithCount } from '#federation/aggregation/preconditions.ts'
-import { TransferConfiguration } from '#federation/tensors/configuration.ts'
-import { TrainingConfiguration } from '#federation/training/configuration.ts'
-import { Personalization } from '#federation/training/personalization.ts'
-import { LearningRateSchedule } from '#federation/training/schedule.ts'
-import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '#federation/wire/generated/tributary.ts'
-import { localObjectiveOf } from '../local-objective.ts'
-import { HubError } from './errors.ts'
+import { StrategyConfiguration } from '../aggregation/configuration.ts'
+import { problemWithCount } from '../aggregation/preconditions.ts'
+import { TransferConfiguration } from '../tensors/configuration.ts'
+import { TrainingConfiguration } from '../training/configuration.ts'
+import { Personalization } from '../training/personalization.ts'
+import { LearningRateSchedule } from '../training/schedule.ts'
+import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '../wire/generated/tributary.ts'
+import { localObjectiveOf } from '../training/local-objective.ts'
+import { TierError } from './serving/errors.ts'
 
 const MAXIMUM_NAME = 200
 const uid = z
@@ -161,5 +161,5 @@ function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const details = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-  throw new HubError('invalid', 'PlanInvalid', `${what}: ${details.slice(0, 5).join('; ')}`)
+  throw new TierError('invalid', 'PlanInvalid', `${what}: ${details.slice(0, 5).join('; ')}`)
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Identities } from './identity.ts'
-import type { ReviewedIdentity } from './options.ts'
+import type { ReviewedIdentity } from './identity.ts'
 
 const someone: ReviewedIdentity = {
   username: 'system:serviceaccount:city:default',

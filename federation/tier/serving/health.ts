@@ -4,7 +4,6 @@
 import * as http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
-import { messageOf } from './errors.ts'
 
 /** Undefined when all is well, else a sentence saying what is not. */
 export type HealthCheck = () => string | undefined
@@ -95,7 +94,7 @@ function run(check: HealthCheck): string | undefined {
   try {
     return check()
   } catch (error) {
-    return messageOf(error)
+    return error instanceof Error ? error.message : String(error)
   }
 }
 

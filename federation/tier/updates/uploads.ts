@@ -8,16 +8,17 @@ import type { UpdateCheck } from '#federation/aggregation/check-update.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { receiveBody, type BodyEnd } from '#federation/wire/body.ts'
 import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
-import { IdleTimer } from './blob-server.ts'
-import { HubError } from './errors.ts'
-import { requireMethod, type Exchange, type UpdateKey } from './http.ts'
-import { requireParticipant } from './identity.ts'
-import type { HubMetrics } from './metrics.ts'
-import type { Clock, ReviewedIdentity } from './options.ts'
-import type { Campaign } from './rounds/campaign.ts'
+import { IdleTimer } from '../serving/blob-server.ts'
+import { TierError } from '../serving/errors.ts'
+import { requireMethod, type Exchange, type UpdateKey } from '../serving/http.ts'
+import { requireParticipant } from '../serving/identity.ts'
+import type { HubMetrics } from '../serving/metrics.ts'
+import type { Clock } from '../clock.ts'
+import type { ReviewedIdentity } from '../serving/identity.ts'
+import type { Campaign } from '../rounds/campaign.ts'
 import { SpoolFile } from './spool-file.ts'
-import { listDirectory, makeDirectory, sizeOf } from './store/files.ts'
-import type { SpareFiles } from './store/spares.ts'
+import { listDirectory, makeDirectory, sizeOf } from '../store/files.ts'
+import type { SpareFiles } from '../store/spares.ts'
 import { Takeover } from './takeover.ts'
 import { UploadChecks } from './upload-checks.ts'
 import { alreadyAccepted, closed, factsOf, refuseUnfit, refused, type Target } from './upload-refusals.ts'
@@ -55,7 +56,7 @@ export class Uploads {
       const outcome = await (method === 'HEAD' ? this.#head(exchange, target) : this.#patch(exchange, target))
       this.#context.metrics.uploadsEnded.inc({ outcome })
     } catch (error) {
-      const outcome = error instanceof HubError ? error.reason : 'Aborted'
+      const outcome = error instanceof TierError ? error.reason : 'Aborted'
       this.#context.metrics.uploadsEnded.inc({ outcome })
       throw error
     }
@@ -63,10 +64,10 @@ export class Uploads {
 
   #authorise(identity: ReviewedIdentity, key: UpdateKey): Target {
     const campaign = this.#context.campaign(key.campaign)
-    if (!campaign) throw new HubError('missing', 'UnknownRound', `there is no campaign ${key.campaign}`)
+    if (!campaign) throw new TierError('missing', 'UnknownRound', `there is no campaign ${key.campaign}`)
     const node = requireParticipant(identity, campaign)
     if (node !== key.participant) {
-      throw new HubError(
+      throw new TierError(
         'forbidden',
         'NotThisParticipant',
         `a pod on ${node} cannot send the update of ${key.participant}`,
@@ -76,7 +77,7 @@ export class Uploads {
     if (round) return { campaign, round, participant: node }
     const newest = campaign.current?.number ?? 0
     if (key.round < newest) throw closed(`round ${key.round} no longer takes updates`)
-    throw new HubError(
+    throw new TierError(
       'missing',
       'UnknownRound',
       `round ${key.round} has not been opened; the newest is ${newest}`,
@@ -112,7 +113,7 @@ export class Uploads {
       return await this.#take(exchange, target, announcement)
     } catch (error) {
       // The merge has freed the disk already, and does not come back for what arrived after it.
-      if (error instanceof HubError && error.kind === 'gone' && target.round.result) {
+      if (error instanceof TierError && error.kind === 'gone' && target.round.result) {
         await this.#takeover.run(keyOf(target), doNothing, () => dropUnaccepted(target))
       }
       throw error
@@ -250,21 +251,21 @@ async function durableSize(path: string): Promise<number> {
   return size
 }
 
-function interrupted(): HubError {
-  return new HubError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
+function interrupted(): TierError {
+  return new TierError('unavailable', 'UploadInterrupted', 'the connection ended before the body did')
 }
 
-function tooLarge(room: number): HubError {
-  return new HubError(
+function tooLarge(room: number): TierError {
+  return new TierError(
     'tooLarge',
     'BodyTooLarge',
     `the body is longer than the ${room} bytes that may follow here`,
   )
 }
 
-function offsetMismatch(announced: number, size: number): HubError {
+function offsetMismatch(announced: number, size: number): TierError {
   const headers = { [UPLOAD_HEADERS.offset]: String(size) }
-  return new HubError(
+  return new TierError(
     'conflict',
     'OffsetMismatch',
     `the body starts at ${announced}; the next byte is ${size}`,
