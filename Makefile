@@ -40,6 +40,7 @@ test-e2e: deps-cluster ## The stories, on a real cluster with edge nodes [T=path
 	@$(SUITES) story
 
 bench: deps-cluster ## Measure against the peers, and write docs/performance.md [T=bench/one]
+	node e2e/cluster/main.ts tools --for apiserver
 	node bench/main.ts $(T)
 
 faults: deps-cluster ## Break things on purpose, many times, and write docs/reliability.md [T=e2e/faults/one]
