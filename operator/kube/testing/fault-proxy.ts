@@ -7,9 +7,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { KubeConfig } from '@kubernetes/client-node'
 import { isWatch, Rules } from './fault-rules.ts'
-import type { ActiveRule, Fault, Rule } from './fault-rules.ts'
+import type { ActiveRule, Fault, ProxiedRequest, Rule, WatchedEvent } from './fault-rules.ts'
 import { forwardWatch } from './fault-stream.ts'
 import { selfSigned } from './self-signed.ts'
+
+export interface FaultProxyOptions {
+  /** The path and query that the server gets instead of the client's. */
+  rewrite?: (path: string) => string
+  /** Told of each answer of the server, whatever the client gets; not of watches. */
+  answered?: (request: ProxiedRequest, answer: { status: number; body: Buffer }) => void
+  /** Told of each event of a watch that the server sent, whatever the client gets. */
+  watched?: (path: string, event: WatchedEvent) => void
+}
 
 export interface SeenRequest {
   method: string
@@ -38,9 +47,13 @@ export interface FaultProxy {
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024
 
-export async function startFaultProxy(upstream: KubeConfig, nowMs = Date.now()): Promise<FaultProxy> {
+export async function startFaultProxy(
+  upstream: KubeConfig,
+  nowMs = Date.now(),
+  options: FaultProxyOptions = {},
+): Promise<FaultProxy> {
   const { certificate, key } = await selfSigned(nowMs)
-  const proxy = new Proxy(await upstreamOf(upstream))
+  const proxy = new Proxy(await upstreamOf(upstream), options)
   const server = https.createServer({ cert: certificate, key }, (request, response) => {
     proxy.handle(request, response).catch(() => {
       proxy.reset(request)
@@ -117,11 +130,13 @@ class Proxy {
   readonly requests: SeenRequest[] = []
   frozen = false
   readonly #upstream: Upstream
+  readonly #options: FaultProxyOptions
   /** The TCP sockets below TLS, by the client's port: only these can send a reset. */
   readonly #sockets = new Map<number, Socket>()
 
-  constructor(upstream: Upstream) {
+  constructor(upstream: Upstream, options: FaultProxyOptions) {
     this.#upstream = upstream
+    this.#options = options
   }
 
   track(socket: Socket): void {
@@ -145,26 +160,24 @@ class Proxy {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { seen, fault } = this.#record(request)
-    const body = await readAll(request)
+    const proxied = await proxiedRequest(request)
+    const { seen, fault } = this.#record(proxied)
     if (this.frozen) return
     if (fault && this.#answersInstead(fault, request, response)) {
       if (fault.kind === 'status') seen.status = fault.status
       return
     }
     if (fault?.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, fault.ms))
-    const answer = await this.#send(request, body, response)
+    const answer = await this.#send(request, proxied, response)
     seen.status = answer.statusCode ?? 0
-    const exchange = { request, response, answer, fault }
+    const exchange = { request, proxied, response, answer, fault }
     if (isWatch(seen.path) && seen.status === 200) await this.#forwardWatch(exchange)
     else await this.#forward(exchange)
   }
 
-  #record({ method = 'GET', url: path = '/' }: IncomingMessage): {
-    seen: SeenRequest
-    fault: Fault | undefined
-  } {
-    const fault = this.rules.faultFor(method, path)
+  #record(request: ProxiedRequest): { seen: SeenRequest; fault: Fault | undefined } {
+    const { method, path } = request
+    const fault = this.rules.faultFor(request)
     const seen: SeenRequest = { method, path, status: 0, ...(fault ? { fault: fault.kind } : {}) }
     this.requests.push(seen)
     return { seen, fault }
@@ -172,18 +185,35 @@ class Proxy {
 
   /** True when the request does not reach the server. */
   #answersInstead(fault: Fault, request: IncomingMessage, response: ServerResponse): boolean {
-    if (fault.kind === 'reset') this.reset(request)
-    if (fault.kind === 'status') sendStatus(response, fault)
-    return fault.kind === 'reset' || fault.kind === 'status' || fault.kind === 'hang'
+    switch (fault.kind) {
+      case 'reset':
+        this.reset(request)
+        return true
+      case 'status':
+        sendStatus(response, fault)
+        return true
+      case 'answer':
+        response.writeHead(200, { 'content-type': 'application/json' }).end(fault.body)
+        return true
+      case 'crash':
+        if (!fault.committed) fault.crash()
+        return !fault.committed
+      default:
+        return fault.kind === 'hang'
+    }
   }
 
-  #send(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<IncomingMessage> {
+  #send(
+    request: IncomingMessage,
+    { method, path, body }: ProxiedRequest,
+    response: ServerResponse,
+  ): Promise<IncomingMessage> {
     const { server, administrator, anonymous } = this.#upstream
     const { host: _host, connection: _connection, ...headers } = request.headers
     const agent = headers.authorization ? anonymous : administrator
     return new Promise((resolve, reject) => {
-      const url = new URL(request.url ?? '/', server)
-      const outgoing = https.request(url, { method: request.method, headers, agent }, resolve)
+      const url = new URL(this.#options.rewrite?.(path) ?? path, server)
+      const outgoing = https.request(url, { method, headers, agent }, resolve)
       outgoing.on('error', reject)
       // The client went away: a watch on the server's side must end, too.
       response.once('close', () => outgoing.destroy())
@@ -191,7 +221,7 @@ class Proxy {
     })
   }
 
-  async #forwardWatch({ request, response, answer, fault }: Exchange): Promise<void> {
+  async #forwardWatch({ request, proxied, response, answer, fault }: Exchange): Promise<void> {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.flushHeaders()
     await forwardWatch(answer, response, {
@@ -200,12 +230,18 @@ class Proxy {
       reset: () => {
         this.reset(request)
       },
+      seen: (event) => this.#options.watched?.(proxied.path, event),
     })
   }
 
-  async #forward({ request, response, answer, fault }: Exchange): Promise<void> {
+  async #forward({ request, proxied, response, answer, fault }: Exchange): Promise<void> {
     const body = await readAll(answer)
+    this.#options.answered?.(proxied, { status: answer.statusCode ?? 0, body })
     if (this.frozen) return
+    if (fault?.kind === 'crash') {
+      fault.crash()
+      return
+    }
     if (fault?.kind === 'dropResponse') {
       this.reset(request)
       return
@@ -220,9 +256,15 @@ class Proxy {
 
 interface Exchange {
   request: IncomingMessage
+  proxied: ProxiedRequest
   response: ServerResponse
   answer: IncomingMessage
   fault: Fault | undefined
+}
+
+async function proxiedRequest(request: IncomingMessage): Promise<ProxiedRequest> {
+  const { method = 'GET', url: path = '/' } = request
+  return { method, path, body: await readAll(request) }
 }
 
 async function readAll(message: IncomingMessage): Promise<Buffer> {

@@ -19,6 +19,25 @@ export type Fault =
   | { kind: 'duplicateEvents' }
   /** Events of these types never arrive. */
   | { kind: 'suppressEvents'; types: string[] }
+  /** Of each event of a watch is decided alone what becomes of it. */
+  | { kind: 'events'; fate: (event: WatchedEvent) => EventFate }
+  /** The client dies: before the server sees the request, or when it has done its work. */
+  | { kind: 'crash'; committed: boolean; crash: () => void }
+  /** The proxy answers 200 with this body instead of the server, as one that has not caught up would. */
+  | { kind: 'answer'; body: Buffer }
+
+export interface WatchedEvent {
+  type: string
+  object: { kind?: string; metadata?: { name?: string; namespace?: string; uid?: string } }
+}
+
+export type EventFate =
+  | 'pass'
+  | 'twice'
+  /** It and what follows come this much later. */
+  | { delayMs: number }
+  /** It and what follows in this time never arrive; then the version that the client has seen is too old. */
+  | { lostForMs: number }
 
 export type StreamEnd =
   /** The regular end of the stream. */
@@ -33,11 +52,20 @@ export type StreamEnd =
   /** These bytes, and nothing more. */
   | { raw: string }
 
+/** What a rule can look at. */
+export interface ProxiedRequest {
+  method: string
+  /** Path and query, as the client sent them. */
+  path: string
+  body: Buffer
+}
+
 export interface Match {
   method?: string
   /** Path and query. */
   path?: RegExp
   watch?: boolean
+  request?: (request: ProxiedRequest) => boolean
 }
 
 export interface Rule {
@@ -81,10 +109,10 @@ export class Rules {
     this.#entries.clear()
   }
 
-  faultFor(method: string, path: string): Fault | undefined {
+  faultFor(request: ProxiedRequest): Fault | undefined {
     for (const entry of this.#entries) {
       const { match, fault, skip = 0, times = Infinity } = entry.rule
-      if (!matches(match, method, path)) continue
+      if (!matches(match, request)) continue
       entry.seen += 1
       if (entry.seen <= skip || entry.hits >= times) continue
       entry.hits += 1
@@ -98,8 +126,10 @@ export function isWatch(path: string): boolean {
   return /[?&]watch=(true|1)(&|$)/.test(path)
 }
 
-function matches(match: Match, method: string, path: string): boolean {
+function matches(match: Match, request: ProxiedRequest): boolean {
+  const { method, path } = request
   if (match.method !== undefined && match.method !== method) return false
   if (match.watch !== undefined && match.watch !== isWatch(path)) return false
-  return match.path?.test(path) ?? true
+  if (match.path?.test(path) === false) return false
+  return match.request?.(request) ?? true
 }
