@@ -10,6 +10,7 @@ import type { TrainingManifest } from './manifest.ts'
 import { OPERATORS } from './operators/index.ts'
 import type { Backward, Emitter } from './operators/operator.ts'
 import { namesOf } from './parameters.ts'
+import { lastSteps } from './passes/last-step.ts'
 import { reluAfterPooling } from './passes/relu-after-pooling.ts'
 import type { Prepared } from './prepare.ts'
 
@@ -31,9 +32,10 @@ export interface Forward {
 
 export function emitForward(prepared: Prepared, discovered: Discovered, mode: Emitter['mode']): Forward {
   const { model, inputs, parameters } = prepared
-  const { nodes, shapes } = reluAfterPooling(prepared.nodes, discovered.shapes, prepared.output)
+  const pooled = reluAfterPooling(prepared.nodes, discovered.shapes, prepared.output)
   const builder = new GraphBuilder([...namesOf(model), ...parameters.map(({ name }) => name)])
-  for (const [name, shape] of shapes) builder.setShape(name, shape)
+  const { nodes, shapes } = lastSteps(pooled.nodes, discovered, (base) => builder.fresh(base))
+  for (const [name, shape] of [...pooled.shapes, ...shapes]) builder.setShape(name, shape)
   const input = emitInputs(builder, inputs, nodes)
   const batchSize = input.shape[0] ?? 1
   const sampleWeight = builder.input('sample_weight', [batchSize])
@@ -49,7 +51,7 @@ export function emitForward(prepared: Prepared, discovered: Discovered, mode: Em
     input,
     sampleWeight,
     steps: [],
-    types: discovered.types,
+    types: new Map([...discovered.types, ...[...shapes.keys()].map((name) => [name, 'float32'] as const)]),
     newState: new Map(),
     uniforms: [],
   }

@@ -42,7 +42,7 @@ const SUBJECTS: Subject[] = [
     'mobilenet-script',
     'unet-script',
     'transformer-script',
-    'gru-script',
+    'bilstm-script',
     'tcn-script',
   ].map((name) => ({
     name: `the zoo's ${name}`,

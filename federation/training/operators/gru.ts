@@ -104,7 +104,7 @@ function backwardAfter(
   return {
     projected: sideBySide(builder, [ofGates, proposal]),
     recurrent,
-    r: () => transposedProduct(builder, recurrent, before),
+    before,
     states,
   }
 }
@@ -219,6 +219,7 @@ function backwardBefore(
   return {
     projected: sums,
     recurrent: sums,
+    before,
     r: () => {
       const parts = [
         transposedProduct(builder, gates, before),

@@ -11,6 +11,7 @@ export interface Direction {
   steps: number
   batch: number
   hidden: number
+  inputs: number
   /** From the last step to the first. */
   backwards: boolean
   /** [time · batch, inputs] */
@@ -36,8 +37,10 @@ export interface CellBackward {
   projected: string
   /** Gradient of what is multiplied by r, and so of its bias; often the same. */
   recurrent: string
-  /** Gradient of r. */
-  r: () => string
+  /** h of the step before, for all steps: [time · batch, hidden]. */
+  before: string
+  /** Gradient of r, where it is not recurrentᵀ · before. */
+  r?: () => string
   /** Of the states before the first step. */
   states: readonly string[]
 }

@@ -17,9 +17,12 @@ import {
 } from './operator.ts'
 import {
   type Cell,
+  type CellBackward,
   type CellGradients,
+  columns,
   type Direction,
   type EmittedCell,
+  sideBySide,
   transposedProduct,
   zeros,
 } from './recurrent-cell.ts'
@@ -137,6 +140,7 @@ function directionsOf(node: Node, { gates }: Kind, { builder, shape }: Emitter):
     steps,
     batch,
     hidden,
+    inputs,
     backwards: backwardsFirst || index === 1,
     x,
     w: ofInput,
@@ -192,7 +196,8 @@ function inputGradients(
   const { builder, shape } = emitter
   const directions = cellGradients(builder, parts, dys).map((gradients, index) => {
     const { direction, cell } = parts[index] ?? unreachable()
-    return { ...direction, back: cell.backward(gradients) }
+    const back = cell.backward(gradients)
+    return { w: direction.w, back, of: weightGradients(direction, back) }
   })
   type Back = (typeof directions)[number]
   const joined = (part: (direction: Back) => string, position: number) => (): string => {
@@ -204,8 +209,8 @@ function inputGradients(
       const sums = directions.map(({ w, back }) => builder.add('Gemm', [back.projected, w]))
       return builder.reshape(builder.sum(sums), shape(input(node, 0)))
     },
-    joined(({ x, back }) => transposedProduct(builder, back.projected, x), 1),
-    joined(({ back }) => back.r(), 2),
+    joined(({ of }) => of.w(), 1),
+    joined(({ of }) => of.r(), 2),
     joined(({ back }) => {
       const sums = [back.projected, back.recurrent].map((value) => builder.reduceSum(value, [0], false))
       return builder.add('Concat', sums, { axis: int(0) })
@@ -215,6 +220,31 @@ function inputGradients(
     gradients[position] = joined(({ back }) => back.states[index] ?? unreachable(), position)
   }
   return gradients
+}
+
+interface WeightGradients {
+  w: () => string
+  r: () => string
+}
+
+function weightGradients({ builder, hidden, inputs, x }: Direction, back: CellBackward): WeightGradients {
+  const { projected, recurrent, before, r } = back
+  if (r || projected !== recurrent) {
+    return {
+      w: () => transposedProduct(builder, projected, x),
+      r: r ?? (() => transposedProduct(builder, recurrent, before)),
+    }
+  }
+  // Both in one product, which reads the gradients of all steps once.
+  let parts: string[] | undefined
+  const part = (index: number): string => {
+    parts ??= columns(builder, transposedProduct(builder, recurrent, sideBySide(builder, [x, before])), [
+      inputs,
+      hidden,
+    ])
+    return parts[index] ?? unreachable()
+  }
+  return { w: () => part(0), r: () => part(1) }
 }
 
 /** The gradients of the node's outputs, for each direction. */

@@ -11,7 +11,6 @@ import {
   shifted,
   sumOfBiases,
   tanhSlope,
-  transposedProduct,
 } from './recurrent-cell.ts'
 
 export const rnn: Cell = (direction, [h = '']): EmittedCell => {
@@ -48,7 +47,7 @@ export const rnn: Cell = (direction, [h = '']): EmittedCell => {
       return {
         projected: sums,
         recurrent: sums,
-        r: () => transposedProduct(builder, sums, shifted(direction, y, h)),
+        before: shifted(direction, y, h),
         states: back.states,
       }
     },
