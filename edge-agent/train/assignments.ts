@@ -43,6 +43,8 @@ export function react(situation: Situation, assignment: Assignment): Reaction {
       return reactToWork(situation, { kind: 'train', value: kind.value })
     case 'evaluate':
       return reactToWork(situation, { kind: 'evaluate', value: kind.value })
+    case 'parent':
+      return { kind: 'stop', reason: `edge controller of ${kind.value.tier}` }
     case undefined:
       // A kind that a newer hub knows and this participant doesn't.
       return { kind: 'stop', reason: 'the assignment has no kind that this version knows' }

@@ -35,6 +35,7 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
     finished: parts.finished !== undefined,
     finishedReason: parts.finished ?? '',
     evaluationDeadlineSeconds: round.spec.evaluation.deadlineSeconds,
+    tiers: [],
   }
 }
 

@@ -200,6 +200,7 @@ export class LocalCampaign {
       finished: false,
       finishedReason: '',
       evaluationDeadlineSeconds: 60,
+      tiers: [],
       ...changes,
     }
   }

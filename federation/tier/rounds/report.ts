@@ -48,6 +48,7 @@ export function campaignState(campaign: Campaign, published: Published | undefin
     modelUid: campaign.plan.modelUid,
     publishedRound: published?.round ?? 0,
     publishedVersion: published?.version ?? 0,
+    tiers: [],
   }
 }
 
@@ -64,6 +65,7 @@ export function unknownCampaign(uid: string): CampaignState {
     modelUid: '',
     publishedRound: 0,
     publishedVersion: 0,
+    tiers: [],
   }
 }
 

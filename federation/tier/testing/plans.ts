@@ -38,6 +38,7 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
     finished: false,
     finishedReason: '',
     evaluationDeadlineSeconds: 60,
+    tiers: [],
     ...changes,
   }
 }

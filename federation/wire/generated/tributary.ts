@@ -143,7 +143,27 @@ export interface Assignment {
     | //
     /** the campaign is over: exit with status 0 */
     { $case: "finished"; value: Finished }
+    | //
+    /** go on with this edge controller; keep the address that you have for when it is lost */
+    { $case: "parent"; value: Parent }
     | undefined;
+  /**
+   * Updates trained from rounds up to this one are settled, counted or not: a node need not keep them any longer. An update
+   * that an edge controller accepted is settled when the hub says so.
+   */
+  settledRound?: number | undefined;
+}
+
+/** An edge controller as the hub introduces it. Whoever is sent there trusts exactly this certificate. */
+export interface Parent {
+  /** its name: a zone */
+  tier: string;
+  /** of the controllers of that tier; a later one has taken over from the earlier */
+  epoch: number;
+  /** host:port */
+  address: string;
+  /** PEM, self-signed by the controller, whose key never leaves its node */
+  certificate: string;
 }
 
 export interface Idle {
@@ -231,6 +251,166 @@ export interface LocalTraining {
   holdoutSplit: HoldoutSplit;
 }
 
+export interface AggregatorMessage {
+  kind:
+    | //
+    /** first message, exactly once */
+    { $case: "hello"; value: AggregatorHello }
+    | //
+    /** at once and after each change, at most once a second */
+    { $case: "report"; value: TierReport }
+    | { $case: "evaluation"; value: MemberEvaluation }
+    | { $case: "failure"; value: MemberFailure }
+    | undefined;
+}
+
+export interface AggregatorHello {
+  /** UID of the FederatedRound */
+  campaign: string;
+  tier: string;
+  softwareVersion: string;
+  /** host:port where the tier's training pods and agents reach it */
+  address: string;
+  /** PEM of what it shows them */
+  certificate: string;
+}
+
+/** What a training pod said to its edge controller, passed on; the parent answers nothing, and a repeat changes nothing. */
+export interface MemberEvaluation {
+  node: string;
+  result: EvaluationResult | undefined;
+}
+
+export interface MemberFailure {
+  node: string;
+  failure: ParticipantFailure | undefined;
+}
+
+export interface TierReport {
+  round: number;
+  attempt: number;
+  /** of the tier; `update_accepted` means accepted by this controller */
+  participants: ParticipantState[];
+  /** CamelCase, such as DiskFull; empty when all is well */
+  problemReason: string;
+  problemMessage: string;
+}
+
+export interface TierAssignment {
+  kind: { $case: "plan"; value: TierPlan } | //
+  /** this controller belongs below another one */
+  { $case: "parent"; value: Parent } | undefined;
+}
+
+export interface TierPlan {
+  /** of this controller */
+  epoch: number;
+  /** the tier's part: its participants, its round with its own quorum and deadline, tiers below */
+  plan:
+    | CampaignPlan
+    | undefined;
+  /** absent until the hub has compiled the model */
+  start:
+    | CampaignStart
+    | undefined;
+  /** of plan.round; absent without one */
+  basis:
+    | RoundBasis
+    | undefined;
+  /** the newest round that the hub has merged, to be evaluated; absent before the first */
+  merged:
+    | MergedRound
+    | undefined;
+  /** see Assignment */
+  settledRound: number;
+  tokenKeys:
+    | TokenKeys
+    | undefined;
+  /** who may fetch models from the controller */
+  agentUsername: string;
+}
+
+/** What the hub made of the model when the campaign began. */
+export interface CampaignStart {
+  graphs: CompiledGraphs | undefined;
+  parameters: Blob | undefined;
+  baseVersion: number;
+  baseDigest: string;
+  /** values at the beginning of the parameters that training moves */
+  trainableCount: number;
+  /** that the parameters are made of, in their order */
+  tensors: TensorShape[];
+  /** of values that stay on the nodes */
+  localRanges: ValueRange[];
+}
+
+export interface TensorShape {
+  dimensions: number[];
+  trainable: boolean;
+}
+
+export interface ValueRange {
+  start: number;
+  /** behind the last */
+  end: number;
+}
+
+/** What a round starts from, wherever in the tree its updates are collected. */
+export interface RoundBasis {
+  round: number;
+  parameters: Blob | undefined;
+  learningRate: number;
+  population: number;
+  /** to `parameters` from those of the round before */
+  delta:
+    | ParameterDelta
+    | undefined;
+  /** nodes of the tier whose update for this round counts already, through whomever it came */
+  counted: string[];
+}
+
+export interface MergedRound {
+  round: number;
+  parameters: Blob | undefined;
+  delta: ParameterDelta | undefined;
+  evaluationDeadlineUnixMs: number;
+  /** nodes of the tier whose evaluation is still missing */
+  evaluators: string[];
+}
+
+/** Keys that the cluster signs service-account tokens with (RFC 7517), so that a controller can check a token by itself. */
+export interface TokenKeys {
+  issuer: string;
+  /** JSON */
+  keySet: string;
+}
+
+export interface IntermediateOffer {
+  campaign: string;
+  tier: string;
+  /** whose parameters the updates were trained from */
+  round: number;
+  /** sorted by node */
+  members: Member[];
+}
+
+/** One update within an intermediate update. */
+export interface Member {
+  node: string;
+  /** of the update's bytes as its node sent them */
+  digest: string;
+  samples: number;
+  steps: number;
+  loss: number;
+}
+
+export interface OfferAnswer {
+  /** members whose update counts already: merge without them, and offer again */
+  counted: string[];
+  /** sha256 of the member list; goes with the bytes as update-members */
+  offerDigest: string;
+}
+
 export interface AgentReport {
   softwareVersion: string;
   models: ServedModel[];
@@ -258,7 +438,11 @@ export interface DesiredModel {
   name: string;
   version: number;
   /** DSSE envelope (JSON) whose payload names the model's blob */
-  manifest: Blob | undefined;
+  manifest:
+    | Blob
+    | undefined;
+  /** an edge controller of the node's zone that has the bytes, too; absent: none */
+  mirror?: Parent | undefined;
 }
 
 export interface WatchRequest {
@@ -465,6 +649,30 @@ export interface CampaignPlan {
   finished: boolean;
   finishedReason: string;
   evaluationDeadlineSeconds: number;
+  /** edge controllers; empty: all training pods belong to the hub */
+  tiers: TierNode[];
+}
+
+/** An edge controller in the tree of a campaign. */
+export interface TierNode {
+  /** of the zone */
+  name: string;
+  /** name of the tier above, empty: the hub */
+  parent: string;
+  /** where it runs */
+  node: string;
+  /** the only pod whose token may speak for the tier: a later epoch has another name */
+  pod: string;
+  /** from 1 */
+  epoch: number;
+  /** whose training pods belong to it */
+  nodes: string[];
+  /** quorum of the tier; at most as many as it is asked for */
+  minimumUpdates: number;
+  /** from the moment the controller first sees an attempt; inside the round's */
+  deadlineSeconds: number;
+  /** true: its nodes wait for the next epoch; false: they belong to the parent meanwhile */
+  replacedWhenLost: boolean;
 }
 
 /** Configurations are JSON, each read by the schema of the folder that owns the subject; defaults may be left out. */
@@ -530,6 +738,23 @@ export interface CampaignState {
   publishedRound: number;
   /** that version, however many versions were published since */
   publishedVersion: number;
+  tiers: TierState[];
+}
+
+export interface TierState {
+  name: string;
+  epoch: number;
+  connected: boolean;
+  lastSeenUnixMs: number;
+  /** of the facts below */
+  round: number;
+  /** updates that the controller has accepted */
+  received: number;
+  wanted: number;
+  /** its intermediate update of the round is accepted */
+  delivered: boolean;
+  problemReason: string;
+  problemMessage: string;
 }
 
 export interface RoundState {
@@ -1191,7 +1416,7 @@ export const ParticipantFailure: MessageFns<ParticipantFailure> = {
 };
 
 function createBaseAssignment(): Assignment {
-  return { kind: undefined };
+  return { kind: undefined, settledRound: undefined };
 }
 
 export const Assignment: MessageFns<Assignment> = {
@@ -1209,6 +1434,12 @@ export const Assignment: MessageFns<Assignment> = {
       case "finished":
         Finished.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "parent":
+        Parent.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    if (message.settledRound !== undefined) {
+      writer.uint32(48).uint32(message.settledRound);
     }
     return writer;
   },
@@ -1258,6 +1489,22 @@ export const Assignment: MessageFns<Assignment> = {
             message.kind = { $case: "finished", value: Finished.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "parent", value: Parent.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.settledRound = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1300,7 +1547,105 @@ export const Assignment: MessageFns<Assignment> = {
         }
         break;
       }
+      case "parent": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "parent", value: Parent.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
+    message.settledRound = object.settledRound ?? undefined;
+    return message;
+  },
+};
+
+function createBaseParent(): Parent {
+  return { tier: "", epoch: 0, address: "", certificate: "" };
+}
+
+export const Parent: MessageFns<Parent> = {
+  encode(message: Parent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tier !== "") {
+      writer.uint32(10).string(message.tier);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint32(message.epoch);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(34).string(message.certificate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Parent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseParent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tier = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Parent>): Parent {
+    return Parent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Parent>): Parent {
+    const message = createBaseParent();
+    message.tier = object.tier ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.address = object.address ?? "";
+    message.certificate = object.certificate ?? "";
     return message;
   },
 };
@@ -2072,6 +2417,1545 @@ export const LocalTraining: MessageFns<LocalTraining> = {
   },
 };
 
+function createBaseAggregatorMessage(): AggregatorMessage {
+  return { kind: undefined };
+}
+
+export const AggregatorMessage: MessageFns<AggregatorMessage> = {
+  encode(message: AggregatorMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "hello":
+        AggregatorHello.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "report":
+        TierReport.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+      case "evaluation":
+        MemberEvaluation.encode(message.kind.value, writer.uint32(26).fork()).join();
+        break;
+      case "failure":
+        MemberFailure.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AggregatorMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAggregatorMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "hello", value: AggregatorHello.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "report", value: TierReport.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kind = { $case: "evaluation", value: MemberEvaluation.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "failure", value: MemberFailure.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AggregatorMessage>): AggregatorMessage {
+    return AggregatorMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AggregatorMessage>): AggregatorMessage {
+    const message = createBaseAggregatorMessage();
+    switch (object.kind?.$case) {
+      case "hello": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "hello", value: AggregatorHello.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "report": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "report", value: TierReport.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "evaluation": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "evaluation", value: MemberEvaluation.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "failure": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "failure", value: MemberFailure.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseAggregatorHello(): AggregatorHello {
+  return { campaign: "", tier: "", softwareVersion: "", address: "", certificate: "" };
+}
+
+export const AggregatorHello: MessageFns<AggregatorHello> = {
+  encode(message: AggregatorHello, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.campaign !== "") {
+      writer.uint32(10).string(message.campaign);
+    }
+    if (message.tier !== "") {
+      writer.uint32(18).string(message.tier);
+    }
+    if (message.softwareVersion !== "") {
+      writer.uint32(26).string(message.softwareVersion);
+    }
+    if (message.address !== "") {
+      writer.uint32(34).string(message.address);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(42).string(message.certificate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AggregatorHello {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAggregatorHello();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.campaign = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tier = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.softwareVersion = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AggregatorHello>): AggregatorHello {
+    return AggregatorHello.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AggregatorHello>): AggregatorHello {
+    const message = createBaseAggregatorHello();
+    message.campaign = object.campaign ?? "";
+    message.tier = object.tier ?? "";
+    message.softwareVersion = object.softwareVersion ?? "";
+    message.address = object.address ?? "";
+    message.certificate = object.certificate ?? "";
+    return message;
+  },
+};
+
+function createBaseMemberEvaluation(): MemberEvaluation {
+  return { node: "", result: undefined };
+}
+
+export const MemberEvaluation: MessageFns<MemberEvaluation> = {
+  encode(message: MemberEvaluation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.result !== undefined) {
+      EvaluationResult.encode(message.result, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberEvaluation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberEvaluation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.result = EvaluationResult.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MemberEvaluation>): MemberEvaluation {
+    return MemberEvaluation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberEvaluation>): MemberEvaluation {
+    const message = createBaseMemberEvaluation();
+    message.node = object.node ?? "";
+    message.result = (object.result !== undefined && object.result !== null)
+      ? EvaluationResult.fromPartial(object.result)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMemberFailure(): MemberFailure {
+  return { node: "", failure: undefined };
+}
+
+export const MemberFailure: MessageFns<MemberFailure> = {
+  encode(message: MemberFailure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.failure !== undefined) {
+      ParticipantFailure.encode(message.failure, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberFailure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberFailure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failure = ParticipantFailure.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MemberFailure>): MemberFailure {
+    return MemberFailure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MemberFailure>): MemberFailure {
+    const message = createBaseMemberFailure();
+    message.node = object.node ?? "";
+    message.failure = (object.failure !== undefined && object.failure !== null)
+      ? ParticipantFailure.fromPartial(object.failure)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTierReport(): TierReport {
+  return { round: 0, attempt: 0, participants: [], problemReason: "", problemMessage: "" };
+}
+
+export const TierReport: MessageFns<TierReport> = {
+  encode(message: TierReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.round !== 0) {
+      writer.uint32(8).uint32(message.round);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).uint32(message.attempt);
+    }
+    for (const v of message.participants) {
+      ParticipantState.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.problemReason !== "") {
+      writer.uint32(34).string(message.problemReason);
+    }
+    if (message.problemMessage !== "") {
+      writer.uint32(42).string(message.problemMessage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TierReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTierReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.participants.push(ParticipantState.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.problemReason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.problemMessage = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TierReport>): TierReport {
+    return TierReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TierReport>): TierReport {
+    const message = createBaseTierReport();
+    message.round = object.round ?? 0;
+    message.attempt = object.attempt ?? 0;
+    message.participants = object.participants?.map((e) => ParticipantState.fromPartial(e)) || [];
+    message.problemReason = object.problemReason ?? "";
+    message.problemMessage = object.problemMessage ?? "";
+    return message;
+  },
+};
+
+function createBaseTierAssignment(): TierAssignment {
+  return { kind: undefined };
+}
+
+export const TierAssignment: MessageFns<TierAssignment> = {
+  encode(message: TierAssignment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "plan":
+        TierPlan.encode(message.kind.value, writer.uint32(10).fork()).join();
+        break;
+      case "parent":
+        Parent.encode(message.kind.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TierAssignment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTierAssignment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "plan", value: TierPlan.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "parent", value: Parent.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TierAssignment>): TierAssignment {
+    return TierAssignment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TierAssignment>): TierAssignment {
+    const message = createBaseTierAssignment();
+    switch (object.kind?.$case) {
+      case "plan": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "plan", value: TierPlan.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "parent": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "parent", value: Parent.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseTierPlan(): TierPlan {
+  return {
+    epoch: 0,
+    plan: undefined,
+    start: undefined,
+    basis: undefined,
+    merged: undefined,
+    settledRound: 0,
+    tokenKeys: undefined,
+    agentUsername: "",
+  };
+}
+
+export const TierPlan: MessageFns<TierPlan> = {
+  encode(message: TierPlan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint32(message.epoch);
+    }
+    if (message.plan !== undefined) {
+      CampaignPlan.encode(message.plan, writer.uint32(18).fork()).join();
+    }
+    if (message.start !== undefined) {
+      CampaignStart.encode(message.start, writer.uint32(26).fork()).join();
+    }
+    if (message.basis !== undefined) {
+      RoundBasis.encode(message.basis, writer.uint32(34).fork()).join();
+    }
+    if (message.merged !== undefined) {
+      MergedRound.encode(message.merged, writer.uint32(42).fork()).join();
+    }
+    if (message.settledRound !== 0) {
+      writer.uint32(48).uint32(message.settledRound);
+    }
+    if (message.tokenKeys !== undefined) {
+      TokenKeys.encode(message.tokenKeys, writer.uint32(58).fork()).join();
+    }
+    if (message.agentUsername !== "") {
+      writer.uint32(66).string(message.agentUsername);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TierPlan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTierPlan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.plan = CampaignPlan.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.start = CampaignStart.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.basis = RoundBasis.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.merged = MergedRound.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.settledRound = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.tokenKeys = TokenKeys.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.agentUsername = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TierPlan>): TierPlan {
+    return TierPlan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TierPlan>): TierPlan {
+    const message = createBaseTierPlan();
+    message.epoch = object.epoch ?? 0;
+    message.plan = (object.plan !== undefined && object.plan !== null)
+      ? CampaignPlan.fromPartial(object.plan)
+      : undefined;
+    message.start = (object.start !== undefined && object.start !== null)
+      ? CampaignStart.fromPartial(object.start)
+      : undefined;
+    message.basis = (object.basis !== undefined && object.basis !== null)
+      ? RoundBasis.fromPartial(object.basis)
+      : undefined;
+    message.merged = (object.merged !== undefined && object.merged !== null)
+      ? MergedRound.fromPartial(object.merged)
+      : undefined;
+    message.settledRound = object.settledRound ?? 0;
+    message.tokenKeys = (object.tokenKeys !== undefined && object.tokenKeys !== null)
+      ? TokenKeys.fromPartial(object.tokenKeys)
+      : undefined;
+    message.agentUsername = object.agentUsername ?? "";
+    return message;
+  },
+};
+
+function createBaseCampaignStart(): CampaignStart {
+  return {
+    graphs: undefined,
+    parameters: undefined,
+    baseVersion: 0,
+    baseDigest: "",
+    trainableCount: 0,
+    tensors: [],
+    localRanges: [],
+  };
+}
+
+export const CampaignStart: MessageFns<CampaignStart> = {
+  encode(message: CampaignStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.graphs !== undefined) {
+      CompiledGraphs.encode(message.graphs, writer.uint32(10).fork()).join();
+    }
+    if (message.parameters !== undefined) {
+      Blob.encode(message.parameters, writer.uint32(18).fork()).join();
+    }
+    if (message.baseVersion !== 0) {
+      writer.uint32(24).uint32(message.baseVersion);
+    }
+    if (message.baseDigest !== "") {
+      writer.uint32(34).string(message.baseDigest);
+    }
+    if (message.trainableCount !== 0) {
+      writer.uint32(40).uint64(message.trainableCount);
+    }
+    for (const v of message.tensors) {
+      TensorShape.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.localRanges) {
+      ValueRange.encode(v!, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CampaignStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCampaignStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.graphs = CompiledGraphs.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parameters = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.baseVersion = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.baseDigest = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.trainableCount = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tensors.push(TensorShape.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.localRanges.push(ValueRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CampaignStart>): CampaignStart {
+    return CampaignStart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CampaignStart>): CampaignStart {
+    const message = createBaseCampaignStart();
+    message.graphs = (object.graphs !== undefined && object.graphs !== null)
+      ? CompiledGraphs.fromPartial(object.graphs)
+      : undefined;
+    message.parameters = (object.parameters !== undefined && object.parameters !== null)
+      ? Blob.fromPartial(object.parameters)
+      : undefined;
+    message.baseVersion = object.baseVersion ?? 0;
+    message.baseDigest = object.baseDigest ?? "";
+    message.trainableCount = object.trainableCount ?? 0;
+    message.tensors = object.tensors?.map((e) => TensorShape.fromPartial(e)) || [];
+    message.localRanges = object.localRanges?.map((e) => ValueRange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTensorShape(): TensorShape {
+  return { dimensions: [], trainable: false };
+}
+
+export const TensorShape: MessageFns<TensorShape> = {
+  encode(message: TensorShape, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dimensions.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.dimensions) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.trainable !== false) {
+      writer.uint32(16).bool(message.trainable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TensorShape {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTensorShape();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.dimensions.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.dimensions.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.trainable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TensorShape>): TensorShape {
+    return TensorShape.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TensorShape>): TensorShape {
+    const message = createBaseTensorShape();
+    message.dimensions = object.dimensions?.map((e) => e) || [];
+    message.trainable = object.trainable ?? false;
+    return message;
+  },
+};
+
+function createBaseValueRange(): ValueRange {
+  return { start: 0, end: 0 };
+}
+
+export const ValueRange: MessageFns<ValueRange> = {
+  encode(message: ValueRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.start !== 0) {
+      writer.uint32(8).uint64(message.start);
+    }
+    if (message.end !== 0) {
+      writer.uint32(16).uint64(message.end);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ValueRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValueRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.start = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.end = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ValueRange>): ValueRange {
+    return ValueRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ValueRange>): ValueRange {
+    const message = createBaseValueRange();
+    message.start = object.start ?? 0;
+    message.end = object.end ?? 0;
+    return message;
+  },
+};
+
+function createBaseRoundBasis(): RoundBasis {
+  return { round: 0, parameters: undefined, learningRate: 0, population: 0, delta: undefined, counted: [] };
+}
+
+export const RoundBasis: MessageFns<RoundBasis> = {
+  encode(message: RoundBasis, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.round !== 0) {
+      writer.uint32(8).uint32(message.round);
+    }
+    if (message.parameters !== undefined) {
+      Blob.encode(message.parameters, writer.uint32(18).fork()).join();
+    }
+    if (message.learningRate !== 0) {
+      writer.uint32(25).double(message.learningRate);
+    }
+    if (message.population !== 0) {
+      writer.uint32(32).uint32(message.population);
+    }
+    if (message.delta !== undefined) {
+      ParameterDelta.encode(message.delta, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.counted) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RoundBasis {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoundBasis();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parameters = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.learningRate = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.population = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.delta = ParameterDelta.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.counted.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RoundBasis>): RoundBasis {
+    return RoundBasis.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RoundBasis>): RoundBasis {
+    const message = createBaseRoundBasis();
+    message.round = object.round ?? 0;
+    message.parameters = (object.parameters !== undefined && object.parameters !== null)
+      ? Blob.fromPartial(object.parameters)
+      : undefined;
+    message.learningRate = object.learningRate ?? 0;
+    message.population = object.population ?? 0;
+    message.delta = (object.delta !== undefined && object.delta !== null)
+      ? ParameterDelta.fromPartial(object.delta)
+      : undefined;
+    message.counted = object.counted?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMergedRound(): MergedRound {
+  return { round: 0, parameters: undefined, delta: undefined, evaluationDeadlineUnixMs: 0, evaluators: [] };
+}
+
+export const MergedRound: MessageFns<MergedRound> = {
+  encode(message: MergedRound, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.round !== 0) {
+      writer.uint32(8).uint32(message.round);
+    }
+    if (message.parameters !== undefined) {
+      Blob.encode(message.parameters, writer.uint32(18).fork()).join();
+    }
+    if (message.delta !== undefined) {
+      ParameterDelta.encode(message.delta, writer.uint32(26).fork()).join();
+    }
+    if (message.evaluationDeadlineUnixMs !== 0) {
+      writer.uint32(32).int64(message.evaluationDeadlineUnixMs);
+    }
+    for (const v of message.evaluators) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MergedRound {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMergedRound();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parameters = Blob.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.delta = ParameterDelta.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.evaluationDeadlineUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.evaluators.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MergedRound>): MergedRound {
+    return MergedRound.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MergedRound>): MergedRound {
+    const message = createBaseMergedRound();
+    message.round = object.round ?? 0;
+    message.parameters = (object.parameters !== undefined && object.parameters !== null)
+      ? Blob.fromPartial(object.parameters)
+      : undefined;
+    message.delta = (object.delta !== undefined && object.delta !== null)
+      ? ParameterDelta.fromPartial(object.delta)
+      : undefined;
+    message.evaluationDeadlineUnixMs = object.evaluationDeadlineUnixMs ?? 0;
+    message.evaluators = object.evaluators?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseTokenKeys(): TokenKeys {
+  return { issuer: "", keySet: "" };
+}
+
+export const TokenKeys: MessageFns<TokenKeys> = {
+  encode(message: TokenKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.issuer !== "") {
+      writer.uint32(10).string(message.issuer);
+    }
+    if (message.keySet !== "") {
+      writer.uint32(18).string(message.keySet);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keySet = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TokenKeys>): TokenKeys {
+    return TokenKeys.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TokenKeys>): TokenKeys {
+    const message = createBaseTokenKeys();
+    message.issuer = object.issuer ?? "";
+    message.keySet = object.keySet ?? "";
+    return message;
+  },
+};
+
+function createBaseIntermediateOffer(): IntermediateOffer {
+  return { campaign: "", tier: "", round: 0, members: [] };
+}
+
+export const IntermediateOffer: MessageFns<IntermediateOffer> = {
+  encode(message: IntermediateOffer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.campaign !== "") {
+      writer.uint32(10).string(message.campaign);
+    }
+    if (message.tier !== "") {
+      writer.uint32(18).string(message.tier);
+    }
+    if (message.round !== 0) {
+      writer.uint32(24).uint32(message.round);
+    }
+    for (const v of message.members) {
+      Member.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IntermediateOffer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIntermediateOffer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.campaign = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tier = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.members.push(Member.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IntermediateOffer>): IntermediateOffer {
+    return IntermediateOffer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IntermediateOffer>): IntermediateOffer {
+    const message = createBaseIntermediateOffer();
+    message.campaign = object.campaign ?? "";
+    message.tier = object.tier ?? "";
+    message.round = object.round ?? 0;
+    message.members = object.members?.map((e) => Member.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMember(): Member {
+  return { node: "", digest: "", samples: 0, steps: 0, loss: 0 };
+}
+
+export const Member: MessageFns<Member> = {
+  encode(message: Member, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.digest !== "") {
+      writer.uint32(18).string(message.digest);
+    }
+    if (message.samples !== 0) {
+      writer.uint32(24).uint64(message.samples);
+    }
+    if (message.steps !== 0) {
+      writer.uint32(32).uint64(message.steps);
+    }
+    if (message.loss !== 0) {
+      writer.uint32(41).double(message.loss);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Member {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.samples = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.steps = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.loss = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Member>): Member {
+    return Member.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Member>): Member {
+    const message = createBaseMember();
+    message.node = object.node ?? "";
+    message.digest = object.digest ?? "";
+    message.samples = object.samples ?? 0;
+    message.steps = object.steps ?? 0;
+    message.loss = object.loss ?? 0;
+    return message;
+  },
+};
+
+function createBaseOfferAnswer(): OfferAnswer {
+  return { counted: [], offerDigest: "" };
+}
+
+export const OfferAnswer: MessageFns<OfferAnswer> = {
+  encode(message: OfferAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.counted) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.offerDigest !== "") {
+      writer.uint32(18).string(message.offerDigest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OfferAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOfferAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.counted.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.offerDigest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<OfferAnswer>): OfferAnswer {
+    return OfferAnswer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OfferAnswer>): OfferAnswer {
+    const message = createBaseOfferAnswer();
+    message.counted = object.counted?.map((e) => e) || [];
+    message.offerDigest = object.offerDigest ?? "";
+    return message;
+  },
+};
+
 function createBaseAgentReport(): AgentReport {
   return { softwareVersion: "", models: [] };
 }
@@ -2322,7 +4206,7 @@ export const DesiredModels: MessageFns<DesiredModels> = {
 };
 
 function createBaseDesiredModel(): DesiredModel {
-  return { namespace: "", name: "", version: 0, manifest: undefined };
+  return { namespace: "", name: "", version: 0, manifest: undefined, mirror: undefined };
 }
 
 export const DesiredModel: MessageFns<DesiredModel> = {
@@ -2338,6 +4222,9 @@ export const DesiredModel: MessageFns<DesiredModel> = {
     }
     if (message.manifest !== undefined) {
       Blob.encode(message.manifest, writer.uint32(34).fork()).join();
+    }
+    if (message.mirror !== undefined) {
+      Parent.encode(message.mirror, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2387,6 +4274,14 @@ export const DesiredModel: MessageFns<DesiredModel> = {
             message.manifest = Blob.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.mirror = Parent.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2409,6 +4304,9 @@ export const DesiredModel: MessageFns<DesiredModel> = {
     message.version = object.version ?? 0;
     message.manifest = (object.manifest !== undefined && object.manifest !== null)
       ? Blob.fromPartial(object.manifest)
+      : undefined;
+    message.mirror = (object.mirror !== undefined && object.mirror !== null)
+      ? Parent.fromPartial(object.mirror)
       : undefined;
     return message;
   },
@@ -3363,6 +5261,7 @@ function createBaseCampaignPlan(): CampaignPlan {
     finished: false,
     finishedReason: "",
     evaluationDeadlineSeconds: 0,
+    tiers: [],
   };
 }
 
@@ -3397,6 +5296,9 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     }
     if (message.evaluationDeadlineSeconds !== 0) {
       writer.uint32(80).uint32(message.evaluationDeadlineSeconds);
+    }
+    for (const v of message.tiers) {
+      TierNode.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3494,6 +5396,14 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
             message.evaluationDeadlineSeconds = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.tiers.push(TierNode.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3525,6 +5435,168 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     message.finished = object.finished ?? false;
     message.finishedReason = object.finishedReason ?? "";
     message.evaluationDeadlineSeconds = object.evaluationDeadlineSeconds ?? 0;
+    message.tiers = object.tiers?.map((e) => TierNode.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTierNode(): TierNode {
+  return {
+    name: "",
+    parent: "",
+    node: "",
+    pod: "",
+    epoch: 0,
+    nodes: [],
+    minimumUpdates: 0,
+    deadlineSeconds: 0,
+    replacedWhenLost: false,
+  };
+}
+
+export const TierNode: MessageFns<TierNode> = {
+  encode(message: TierNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.parent !== "") {
+      writer.uint32(18).string(message.parent);
+    }
+    if (message.node !== "") {
+      writer.uint32(26).string(message.node);
+    }
+    if (message.pod !== "") {
+      writer.uint32(34).string(message.pod);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(40).uint32(message.epoch);
+    }
+    for (const v of message.nodes) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.minimumUpdates !== 0) {
+      writer.uint32(56).uint32(message.minimumUpdates);
+    }
+    if (message.deadlineSeconds !== 0) {
+      writer.uint32(64).uint32(message.deadlineSeconds);
+    }
+    if (message.replacedWhenLost !== false) {
+      writer.uint32(72).bool(message.replacedWhenLost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TierNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTierNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.parent = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pod = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nodes.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.minimumUpdates = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.deadlineSeconds = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.replacedWhenLost = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TierNode>): TierNode {
+    return TierNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TierNode>): TierNode {
+    const message = createBaseTierNode();
+    message.name = object.name ?? "";
+    message.parent = object.parent ?? "";
+    message.node = object.node ?? "";
+    message.pod = object.pod ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.nodes = object.nodes?.map((e) => e) || [];
+    message.minimumUpdates = object.minimumUpdates ?? 0;
+    message.deadlineSeconds = object.deadlineSeconds ?? 0;
+    message.replacedWhenLost = object.replacedWhenLost ?? false;
     return message;
   },
 };
@@ -3853,6 +5925,7 @@ function createBaseCampaignState(): CampaignState {
     modelUid: "",
     publishedRound: 0,
     publishedVersion: 0,
+    tiers: [],
   };
 }
 
@@ -3890,6 +5963,9 @@ export const CampaignState: MessageFns<CampaignState> = {
     }
     if (message.publishedVersion !== 0) {
       writer.uint32(88).uint32(message.publishedVersion);
+    }
+    for (const v of message.tiers) {
+      TierState.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -3995,6 +6071,14 @@ export const CampaignState: MessageFns<CampaignState> = {
             message.publishedVersion = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.tiers.push(TierState.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4025,6 +6109,181 @@ export const CampaignState: MessageFns<CampaignState> = {
     message.modelUid = object.modelUid ?? "";
     message.publishedRound = object.publishedRound ?? 0;
     message.publishedVersion = object.publishedVersion ?? 0;
+    message.tiers = object.tiers?.map((e) => TierState.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTierState(): TierState {
+  return {
+    name: "",
+    epoch: 0,
+    connected: false,
+    lastSeenUnixMs: 0,
+    round: 0,
+    received: 0,
+    wanted: 0,
+    delivered: false,
+    problemReason: "",
+    problemMessage: "",
+  };
+}
+
+export const TierState: MessageFns<TierState> = {
+  encode(message: TierState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint32(message.epoch);
+    }
+    if (message.connected !== false) {
+      writer.uint32(24).bool(message.connected);
+    }
+    if (message.lastSeenUnixMs !== 0) {
+      writer.uint32(32).int64(message.lastSeenUnixMs);
+    }
+    if (message.round !== 0) {
+      writer.uint32(40).uint32(message.round);
+    }
+    if (message.received !== 0) {
+      writer.uint32(48).uint32(message.received);
+    }
+    if (message.wanted !== 0) {
+      writer.uint32(56).uint32(message.wanted);
+    }
+    if (message.delivered !== false) {
+      writer.uint32(64).bool(message.delivered);
+    }
+    if (message.problemReason !== "") {
+      writer.uint32(74).string(message.problemReason);
+    }
+    if (message.problemMessage !== "") {
+      writer.uint32(82).string(message.problemMessage);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TierState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTierState();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastSeenUnixMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.received = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.wanted = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.delivered = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.problemReason = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.problemMessage = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TierState>): TierState {
+    return TierState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TierState>): TierState {
+    const message = createBaseTierState();
+    message.name = object.name ?? "";
+    message.epoch = object.epoch ?? 0;
+    message.connected = object.connected ?? false;
+    message.lastSeenUnixMs = object.lastSeenUnixMs ?? 0;
+    message.round = object.round ?? 0;
+    message.received = object.received ?? 0;
+    message.wanted = object.wanted ?? 0;
+    message.delivered = object.delivered ?? false;
+    message.problemReason = object.problemReason ?? "";
+    message.problemMessage = object.problemMessage ?? "";
     return message;
   },
 };
@@ -4692,6 +6951,88 @@ export const ParticipationClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ParticipationClient;
   service: typeof ParticipationService;
+  serviceName: string;
+};
+
+/** Served by the hub and, so that trees may be of any depth, by edge controllers. */
+export type AggregationService = typeof AggregationService;
+export const AggregationService = {
+  /**
+   * One stream an edge controller, for the life of its campaign. The parent sends what the tier should do when the stream
+   * opens and whenever it changes; the same may arrive again and must have the same effect.
+   */
+  aggregate: {
+    path: "/tributary.v1alpha1.Aggregation/Aggregate" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: AggregatorMessage): Buffer => Buffer.from(AggregatorMessage.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AggregatorMessage => AggregatorMessage.decode(value),
+    responseSerialize: (value: TierAssignment): Buffer => Buffer.from(TierAssignment.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TierAssignment => TierAssignment.decode(value),
+  },
+  /**
+   * Says whose updates an intermediate update will hold, before its bytes are sent. Idempotent. Refused with EpochFenced when
+   * another controller has taken over.
+   */
+  offer: {
+    path: "/tributary.v1alpha1.Aggregation/Offer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: IntermediateOffer): Buffer => Buffer.from(IntermediateOffer.encode(value).finish()),
+    requestDeserialize: (value: Buffer): IntermediateOffer => IntermediateOffer.decode(value),
+    responseSerialize: (value: OfferAnswer): Buffer => Buffer.from(OfferAnswer.encode(value).finish()),
+    responseDeserialize: (value: Buffer): OfferAnswer => OfferAnswer.decode(value),
+  },
+} as const;
+
+export interface AggregationServer extends UntypedServiceImplementation {
+  /**
+   * One stream an edge controller, for the life of its campaign. The parent sends what the tier should do when the stream
+   * opens and whenever it changes; the same may arrive again and must have the same effect.
+   */
+  aggregate: handleBidiStreamingCall<AggregatorMessage, TierAssignment>;
+  /**
+   * Says whose updates an intermediate update will hold, before its bytes are sent. Idempotent. Refused with EpochFenced when
+   * another controller has taken over.
+   */
+  offer: handleUnaryCall<IntermediateOffer, OfferAnswer>;
+}
+
+export interface AggregationClient extends Client {
+  /**
+   * One stream an edge controller, for the life of its campaign. The parent sends what the tier should do when the stream
+   * opens and whenever it changes; the same may arrive again and must have the same effect.
+   */
+  aggregate(): ClientDuplexStream<AggregatorMessage, TierAssignment>;
+  aggregate(options: Partial<CallOptions>): ClientDuplexStream<AggregatorMessage, TierAssignment>;
+  aggregate(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<AggregatorMessage, TierAssignment>;
+  /**
+   * Says whose updates an intermediate update will hold, before its bytes are sent. Idempotent. Refused with EpochFenced when
+   * another controller has taken over.
+   */
+  offer(
+    request: IntermediateOffer,
+    callback: (error: ServiceError | null, response: OfferAnswer) => void,
+  ): ClientUnaryCall;
+  offer(
+    request: IntermediateOffer,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: OfferAnswer) => void,
+  ): ClientUnaryCall;
+  offer(
+    request: IntermediateOffer,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: OfferAnswer) => void,
+  ): ClientUnaryCall;
+}
+
+export const AggregationClient = makeGenericClientConstructor(
+  AggregationService,
+  "tributary.v1alpha1.Aggregation",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): AggregationClient;
+  service: typeof AggregationService;
   serviceName: string;
 };
 
