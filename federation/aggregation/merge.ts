@@ -10,6 +10,7 @@ import { Sources, type OpenReader, type Source } from './reader.ts'
 import { referenceKernels } from './reference-kernels.ts'
 import { Rows } from './rows.ts'
 import { combiningSlice, pairsBytes, slicesOf, type Slice } from './slices.ts'
+import { allWithSums } from './summed.ts'
 import type {
   Combination,
   Combinations,
@@ -25,6 +26,11 @@ import type {
  */
 export interface AcceptedUpdate extends UpdateDescription {
   readonly open: OpenReader
+  /**
+   * The values are Σ samples · update over the members of a tier, as `sumUpdates` makes them, and `samples` is the sum of theirs.
+   * Only for strategies that allow tiers.
+   */
+  readonly summed?: boolean
 }
 
 /** Receives float32 values, little-endian, in order. The buffer is reused after the promise is fulfilled. */
@@ -73,7 +79,8 @@ export async function mergeUpdates(options: MergeOptions): Promise<void> {
     const memoryBytes = (options.memoryBytes ?? DEFAULT_MEMORY_BYTES) - pairs
     const shape = { updates: updates.length, parameterCount, trainableCount }
     const geometry = await measure(strategy.geometry, { rows, ...shape, kernels, memoryBytes })
-    const combinations = strategy.combine({ updates, context: options.context, geometry })
+    const combined = strategy.combine({ updates, context: options.context, geometry })
+    const combinations = allWithSums(combined, updates)
     const budget = { length: parameterCount, memoryBytes, taken: rows.bytes }
     const longest = combiningSlice(combinations, strategy.serverState.length, budget)
     const combiner = new Combiner(rows, kernels)
@@ -87,7 +94,8 @@ function stateSource({ strategy, trainableCount }: MergeOptions, index: number, 
   return { name: `server state ${strategy.serverState[index]}`, length: trainableCount, open }
 }
 
-function inParticipantOrder(updates: readonly AcceptedUpdate[]): AcceptedUpdate[] {
+/** The order in which updates are added up. Throws when a participant has two. */
+export function inParticipantOrder(updates: readonly AcceptedUpdate[]): AcceptedUpdate[] {
   const sorted = updates.toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
   for (const [index, update] of sorted.entries()) {
     if (sorted[index + 1]?.participant === update.participant) {
@@ -103,6 +111,12 @@ function refuseProblems(options: MergeOptions, updates: readonly AcceptedUpdate[
     strategy.precondition(updates.length) ??
     updates.map((update) => strategy.problemWith(update)).find((one) => one !== undefined)
   if (problem !== undefined) throw new Error(problem)
+  const sum = updates.find(({ summed }) => summed)
+  if (sum && !strategy.allowsTiers) {
+    throw new Error(
+      `the update of ${sum.participant} is a sum of updates; ${strategy.type} merges each one by itself`,
+    )
+  }
   if (trainableCount > parameterCount) {
     throw new RangeError(`trainableCount is ${trainableCount}; the parameters are ${parameterCount}`)
   }
@@ -210,7 +224,7 @@ class Merge {
 }
 
 /** Whether all float32 values are finite: squares of finite ones, and their sums, are finite in float64. */
-function areFinite(kernels: Kernels, bytes: Uint8Array): boolean {
+export function areFinite(kernels: Kernels, bytes: Uint8Array): boolean {
   const lanes = new Float64Array(GRAM_LANES)
   kernels.addSquares(lanes, bytes, 0)
   return lanes.every(Number.isFinite)

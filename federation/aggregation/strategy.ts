@@ -89,7 +89,7 @@ export interface MergingRule {
   readonly geometry: Geometry
   /** Names of the vectors that the server keeps from one merge to the next: a float32 value for each trainable one, 0 at first. */
   readonly serverState: readonly string[]
-  /** True when a tier may send the sample-weighted mean of its participants' updates, with their samples added up, in their place. */
+  /** True when a tier may send Σ samples · update of its members, and Σ samples, in their place. */
   readonly allowsTiers: boolean
   /** Why this update cannot be merged; undefined when it can. */
   problemWith(update: UpdateDescription): string | undefined

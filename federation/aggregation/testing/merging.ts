@@ -1,11 +1,13 @@
 // Merges updates that are in memory, for tests.
-import type { MergeOptions } from '../merge.ts'
+import type { MergeOptions, Sink } from '../merge.ts'
 import { mergeUpdates } from '../merge.ts'
 import { inMemory } from '../reader.ts'
 import type { Strategy, UpdateDescription } from '../strategy.ts'
 
 export interface TestUpdate extends Partial<UpdateDescription> {
   readonly participant: string
+  /** The values are a tier's sum. */
+  readonly summed?: boolean
   readonly values: ArrayLike<number>
 }
 
@@ -60,4 +62,10 @@ class Collector {
   get values(): Float32Array {
     return new Float32Array(Uint8Array.from(Buffer.concat(this.#pieces)).buffer)
   }
+}
+
+/** A sink and what it received. */
+export function collected(): { write: Sink; values: () => Float32Array } {
+  const collector = new Collector()
+  return { write: collector.write, values: () => collector.values }
 }
