@@ -6,6 +6,7 @@
 import type { GraphBuilder } from './builder.ts'
 import type { Forward } from './emit.ts'
 import type { Backward, InputGradients } from './operators/operator.ts'
+import { sumOfGradients } from './operators/whole.ts'
 
 /** Gradients of `parameters`, given those of some outputs (`seeds`); a parameter that none reaches is left out. */
 export function emitBackward(
@@ -54,7 +55,8 @@ class Partials {
 
   total(name: string): string | undefined {
     const found = this.gradients.get(name)
-    return found && this.builder.sum(found)
+    if (!found || found.length === 1) return found?.[0]
+    return sumOfGradients(this.builder, found, this.builder.shape(name))
   }
 }
 

@@ -10,7 +10,6 @@ import {
   type Cell,
   type CellBackward,
   type CellGradients,
-  columns,
   type Direction,
   type EmittedCell,
   hiddenGradients,
@@ -40,19 +39,25 @@ interface Kept {
 }
 
 export const lstm: Cell = (direction, [h = '', c = '']): EmittedCell => {
-  const { builder, steps, batch, hidden, backwards, r } = direction
+  const { builder, steps, batch, backwards, r } = direction
+  // A product for each gate, which costs less than to split that of all.
+  const [ri = '', ro = '', rf = '', rc = ''] = rowsOfGates(builder, r)
   const { states, outputs } = emitRecurrence(builder, {
     steps,
     rows: batch,
     backwards,
     states: [h, c],
-    sequences: [projectedInput(direction, sumOfBiases(direction))],
-    step: (body, { states: [before = '', cell = ''], elements: [input = ''] }) => {
-      const sums = body.add('Gemm', [before, r, input], { transB: int(1) })
-      const [opening = '', proposal = ''] = columns(body, sums, [3 * hidden, hidden])
-      const gates = body.add('Sigmoid', [opening])
-      const candidate = body.add('Tanh', [proposal])
-      const [i = '', o = '', f = ''] = columns(body, gates, [hidden, hidden, hidden])
+    sequences: projectedGates(direction),
+    step: (
+      body,
+      { states: [before = '', cell = ''], elements: [toI = '', toO = '', toF = '', toC = ''] },
+    ) => {
+      const opened = (activation: string, weight: string, input: string): string =>
+        body.add(activation, [body.add('Gemm', [before, weight, input], { transB: int(1) })])
+      const i = opened('Sigmoid', ri, toI)
+      const o = opened('Sigmoid', ro, toO)
+      const f = opened('Sigmoid', rf, toF)
+      const candidate = opened('Tanh', rc, toC)
       const remembered = body.add('Mul', [f, cell])
       const added = body.add('Mul', [i, candidate])
       const next = body.add('Add', [remembered, added])
@@ -66,6 +71,19 @@ export const lstm: Cell = (direction, [h = '', c = '']): EmittedCell => {
   const y = builder.add('Mul', [o, squashed])
   const kept = { i, o, f, candidate, remembered, added, squashed, y, start: h }
   return { y, states, backward: (gradients) => backward(direction, kept, gradients) }
+}
+
+/** x · wᵀ + biases of each gate, for all steps at once. */
+function projectedGates(direction: Direction): string[] {
+  const { builder, w } = direction
+  const sum = sumOfBiases(direction)
+  const biases = sum === undefined ? [] : rowsOfGates(builder, sum)
+  return rowsOfGates(builder, w).map((rows, gate) => projectedInput({ ...direction, w: rows }, biases[gate]))
+}
+
+/** Of i, o, f, c̃. */
+function rowsOfGates(builder: GraphBuilder, value: string): string[] {
+  return builder.addSeveral('Split', [value], 4, { axis: int(0), num_outputs: int(4) })
 }
 
 function backward(direction: Direction, kept: Kept, gradients: CellGradients): CellBackward {
