@@ -13,16 +13,31 @@ type ClientConstructor<Client> = new (
   options: Partial<ClientOptions>,
 ) => Client
 
+/** How often the hub is asked for a sign of life while a call is open, and how long that may take. */
+export interface Keepalive {
+  readonly timeMs: number
+  readonly timeoutMs: number
+}
+
+/** A connection that died without a word is given up within their sum. */
+export const KEEPALIVE: Keepalive = { timeMs: 20_000, timeoutMs: 8_000 }
+
 /** @param Client a generated client, such as ParticipationClient. The caller closes what it gets. */
-export function createHubClient<Client>(Client: ClientConstructor<Client>, hub: HubEndpoint): Client {
-  return new Client(formatHubAddress(hub), channelCredentials(hub), CHANNEL_OPTIONS)
+export function createHubClient<Client>(
+  Client: ClientConstructor<Client>,
+  hub: HubEndpoint,
+  { timeMs, timeoutMs }: Keepalive = KEEPALIVE,
+): Client {
+  return new Client(formatHubAddress(hub), channelCredentials(hub), {
+    ...CHANNEL_OPTIONS,
+    'grpc.keepalive_time_ms': timeMs,
+    'grpc.keepalive_timeout_ms': timeoutMs,
+  })
 }
 
 const CHANNEL_OPTIONS: ClientOptions = {
   'grpc.ssl_target_name_override': HUB_SERVER_NAME,
   'grpc.default_authority': HUB_SERVER_NAME,
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 0,
   'grpc.max_receive_message_length': MAXIMUM_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAXIMUM_MESSAGE_BYTES,

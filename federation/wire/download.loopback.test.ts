@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestHex } from './digest.ts'
 import { type BlobReference, type DownloadOptions, downloadBlob } from './download.ts'
 import { HubHttp } from './http.ts'
+import { Link } from './testing/link.ts'
 import { testCertificate } from './testing/certificate.ts'
 import { type Fault, TestHub } from './testing/test-hub.ts'
 import { VerifiedFiles } from './verified-files.ts'
@@ -155,6 +156,22 @@ describe('a download', () => {
     const onRetry = (error: Error) => errors.push(error.message)
     await downloadBlob(blob, folder, options({ onRetry, pace: { windowMs: 200, minimumBytes: 1 } }))
     expect(errors).toEqual(['the connection stalled: fewer than 1 bytes in 0.2 s moved'])
+  })
+
+  it('goes on over another connection when one falls silent in the middle of the bytes', async () => {
+    const link = await Link.open({ port: hub.endpoint.port, bytesPerSecond: 600_000 })
+    const behindLink = new HubHttp({ ...hub.endpoint, port: link.port })
+    const running = downloadBlob(
+      blob,
+      folder,
+      options({ http: behindLink, pace: { windowMs: 600, minimumBytes: 1 } }),
+    )
+    await expect.poll(() => link.crossed.down, { interval: 5 }).toBeGreaterThan(50_000)
+    link.silence()
+    expect((await readFile(await running)).equals(BYTES)).toBe(true)
+    expect(hub.requests.map(({ range }) => range?.replace(/\d{4,}/, 'N'))).toEqual([undefined, 'bytes=N-'])
+    behindLink.destroy()
+    link.close()
   })
 
   it('gives up after some attempts without a further byte', async () => {

@@ -12,13 +12,18 @@ import { HUB_SERVER_NAME } from './names.ts'
 
 const MAXIMUM_PROBLEM_BYTES = 64 * 1024
 
-/** Fewer than this many bytes in a window of this length, and the connection is given up. */
+/** Fewer than this many bytes in any window of this length, and the connection is given up. */
 export interface Pace {
   readonly windowMs: number
   readonly minimumBytes: number
 }
 
-export const DEFAULT_PACE: Pace = { windowMs: 30_000, minimumBytes: 1024 }
+/** With the time between two looks, a connection that is dead in one direction is given up within 28 s. */
+export const DEFAULT_PACE: Pace = { windowMs: 24_000, minimumBytes: 1024 }
+/** How often in a window the bytes are looked at. */
+export const LOOKS_IN_A_WINDOW = 6
+/** A kept connection that nothing is asked on is probed by the system after this time, so that few requests begin on a dead one. */
+const PROBE_IDLE_MS = 15_000
 
 export interface HubRequest {
   readonly method: 'GET' | 'HEAD' | 'PATCH'
@@ -45,6 +50,7 @@ export class HubHttp {
     this.#hub = hub
     this.#agent = new Agent({
       keepAlive: true,
+      keepAliveMsecs: PROBE_IDLE_MS,
       maxSockets: 4,
       ca: hub.authority,
       servername: HUB_SERVER_NAME,
@@ -91,19 +97,20 @@ async function exchange(outgoing: ClientRequest, body: HubRequest['body']): Prom
 }
 
 function watchPace(outgoing: ClientRequest, pace: Pace): void {
-  let before = 0
   const moved = () => (outgoing.socket ? outgoing.socket.bytesRead + outgoing.socket.bytesWritten : 0)
+  /** What had moved at each look of the window, oldest first. */
+  let looks = [0]
   outgoing.once('socket', () => {
-    before = moved()
+    looks = looks.map(moved)
   })
   const timer = setInterval(() => {
-    const now = moved()
-    const enough = now - before >= pace.minimumBytes
-    before = now
-    if (enough) return
+    looks.push(moved())
+    if (looks.length <= LOOKS_IN_A_WINDOW) return
+    const [before = 0] = looks.splice(0, 1)
+    if (moved() - before >= pace.minimumBytes) return
     const limit = `${pace.minimumBytes} bytes in ${pace.windowMs / 1000} s`
     outgoing.destroy(new Error(`the connection stalled: fewer than ${limit} moved`))
-  }, pace.windowMs)
+  }, pace.windowMs / LOOKS_IN_A_WINDOW)
   outgoing.once('close', () => {
     clearInterval(timer)
   })

@@ -6,6 +6,7 @@ import { createHubClient } from './channel.ts'
 import type { HubEndpoint } from './endpoint.ts'
 import { type Assignment, ParticipationClient, type ParticipantMessage } from './generated/tributary.ts'
 import { type StreamOptions, keepStreamOpen } from './stream.ts'
+import { Link } from './testing/link.ts'
 import { testCertificate } from './testing/certificate.ts'
 import { TestHub } from './testing/test-hub.ts'
 
@@ -121,6 +122,20 @@ describe('a stream to the hub', () => {
     const kept = keep(hub.endpoint, { firstMessageMs: 300 })
     await expect.poll(() => kept.messages.length, { timeout: 10_000 }).toBe(1)
     expect(kept.errors).toContain('the hub sent nothing after the stream was opened')
+  })
+
+  it('is given up and opened again when the link falls silent, which closes nothing', async () => {
+    const link = await Link.open({ port: hub.endpoint.port })
+    const endpoint = { ...hub.endpoint, port: link.port }
+    const open = () => {
+      const client = createHubClient(ParticipationClient, endpoint, { timeMs: 100, timeoutMs: 400 })
+      return { call: client.participate(), close: () => client.close() }
+    }
+    const kept = keep(endpoint, { open })
+    await expect.poll(() => kept.messages.length, { timeout: 10_000 }).toBe(1)
+    link.silence()
+    await expect.poll(() => kept.messages.length, { timeout: 10_000 }).toBe(2)
+    link.close()
   })
 
   it('is tried for as long as nobody listens', async () => {

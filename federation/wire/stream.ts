@@ -24,7 +24,7 @@ export interface StreamOptions<Request, Response> {
   readonly backoff?: BackoffOptions
 }
 
-const FIRST_MESSAGE_MS = 60_000
+export const FIRST_MESSAGE_MS = 30_000
 /** A stream that lasted this long was a good one: the next failure waits the shortest time. */
 const GOOD_STREAM_MS = 10_000
 

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestOf } from './digest.ts'
 import { HubHttp } from './http.ts'
 import { updatePath } from './names.ts'
+import { Link } from './testing/link.ts'
 import { type Fault, TestHub } from './testing/test-hub.ts'
 import { type Update, type UploadOptions, uploadUpdate } from './upload.ts'
 
@@ -171,6 +172,22 @@ describe('an upload', () => {
     const pace = { windowMs: 200, minimumBytes: 1 }
     expect(await uploadUpdate(update, options({ ...changes, pace }))).toEqual({ kind: 'accepted' })
     expect(errors).toHaveLength(2)
+  })
+
+  it('goes on over another connection when one falls silent in the middle of the bytes', async () => {
+    const link = await Link.open({ port: hub.endpoint.port, bytesPerSecond: 400_000 })
+    const behindLink = new HubHttp({ ...hub.endpoint, port: link.port })
+    const errors: string[] = []
+    const onRetry = (error: Error) => errors.push(error.message)
+    const changes = { http: behindLink, onRetry, pace: { windowMs: 600, minimumBytes: 1 } }
+    const sending = uploadUpdate(update, options({ ...changes, chunkBytes: 1_000_000 }))
+    await expect.poll(() => link.crossed.up, { interval: 5 }).toBeGreaterThan(50_000)
+    link.silence()
+    expect(await sending).toEqual({ kind: 'accepted' })
+    expect(hub.uploads.get(PATH)!.received.equals(BYTES)).toBe(true)
+    expect(errors).toEqual(['the connection stalled: fewer than 1 bytes in 0.6 s moved'])
+    behindLink.destroy()
+    link.close()
   })
 
   it("ends with the signal's reason and not otherwise", async () => {

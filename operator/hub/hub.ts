@@ -12,6 +12,7 @@ import { Identities, requireParticipant } from '#federation/tier/serving/identit
 import { hubMetrics, type HubMetrics } from '#federation/tier/serving/metrics.ts'
 import { Models } from './models.ts'
 import type { ReviewedIdentity } from '#federation/tier/serving/identity.ts'
+import { DEFAULT_FLEET_HOLD_MS, DEFAULT_IDLE_MS, DEFAULT_KEEPALIVE_MS } from './options.ts'
 import type { HubOptions, RunningHub } from './options.ts'
 import { participationService } from '#federation/tier/participation.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
@@ -28,10 +29,6 @@ import {
   DistributionService,
   ParticipationService,
 } from '#federation/wire/generated/tributary.ts'
-
-const DEFAULT_KEEPALIVE_MS = 14_000
-const DEFAULT_IDLE_MS = 30_000
-const DEFAULT_FLEET_HOLD_MS = 60_000
 
 export async function runHub(options: HubOptions): Promise<RunningHub> {
   const hub = await Hub.open(options)

@@ -8,6 +8,11 @@ import type { TokenReviewer } from '#federation/tier/serving/identity.ts'
 import type { ModelCompiler } from '#federation/tier/compiler.ts'
 import type { ModelSource } from './model-source.ts'
 
+/** Together, a sign of life and the wait for its answer notice a dead connection within 28 s. */
+export const DEFAULT_KEEPALIVE_MS = 14_000
+export const DEFAULT_IDLE_MS = 30_000
+export const DEFAULT_FLEET_HOLD_MS = 60_000
+
 export interface HubOptions {
   /** Folder on the hub's volume; everything durable lies below it. */
   readonly directory: string
@@ -33,7 +38,7 @@ export interface HubOptions {
   readonly healthPort: number
   /** Address to listen on; all by default. */
   readonly host?: string
-  /** How often a connection is asked for a sign of life; two missed signs in a row end it. Default 15 s. */
+  /** How often a connection is asked for a sign of life; one that does not come within the same time ends it. Default 14 s. */
   readonly keepaliveMs?: number
   /** How long an upload or download may stand still. Default 30 s. */
   readonly idleMs?: number

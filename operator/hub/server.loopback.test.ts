@@ -1,8 +1,8 @@
 // The port that is shared by calls and bytes: both protocols at once, their limits, and peers that fall silent.
-import { connect as connectTcp, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HUB_SERVER_NAME } from '#federation/wire/names.ts'
+import { Link } from '#federation/wire/testing/link.ts'
 import { clientsOf, http, TestParticipant } from './testing/clients.ts'
 import { podToken } from './testing/fakes.ts'
 import { CAMPAIGN, campaignPlan } from '#federation/tier/testing/plans.ts'
@@ -28,39 +28,6 @@ beforeEach(async () => {
   await story.applyCampaign({ participants, round })
 })
 afterEach(async () => story.end())
-
-/** A link that can fall silent: bytes are neither forwarded nor is anything closed. */
-class SilencingProxy {
-  readonly #server: Server
-  readonly #sockets: Socket[] = []
-
-  constructor(port: number) {
-    this.#server = createServer((downstream) => {
-      const upstream = connectTcp(port, '127.0.0.1')
-      this.#sockets.push(downstream, upstream)
-      for (const socket of [downstream, upstream]) socket.on('error', () => undefined)
-      downstream.pipe(upstream)
-      upstream.pipe(downstream)
-    })
-  }
-
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    return (this.#server.address() as AddressInfo).port
-  }
-
-  silence(): void {
-    for (const socket of this.#sockets) {
-      socket.unpipe()
-      socket.pause()
-    }
-  }
-
-  close(): void {
-    for (const socket of this.#sockets) socket.destroy()
-    this.#server.close()
-  }
-}
 
 async function connectedNodes(): Promise<string[]> {
   const { participants } = await story.campaign()
@@ -133,27 +100,27 @@ describe('the shared port', () => {
 
 describe('a peer that falls silent', () => {
   it('is noticed, and its successor is served', async () => {
-    const proxy = new SilencingProxy(story.endpoint.port)
-    const clients = clientsOf({ ...story.endpoint, port: await proxy.listen() })
+    const link = await Link.open({ port: story.endpoint.port })
+    const clients = clientsOf({ ...story.endpoint, port: link.port })
     const pod = new TestParticipant(clients.participation, podToken('node-0'), CAMPAIGN)
     await pod.told('train')
     expect(await connectedNodes()).toEqual(['node-0'])
-    proxy.silence()
+    link.silence()
     await until(async () => (await connectedNodes()).length === 0)
     await story.participant('node-0').told('train')
     expect(await connectedNodes()).toEqual(['node-0'])
     clients.close()
-    proxy.close()
+    link.close()
   })
 
   it('does not disturb the newer stream of the same pod when it is finally given up', async () => {
-    const proxy = new SilencingProxy(story.endpoint.port)
-    const clients = clientsOf({ ...story.endpoint, port: await proxy.listen() })
+    const link = await Link.open({ port: story.endpoint.port })
+    const clients = clientsOf({ ...story.endpoint, port: link.port })
     await new TestParticipant(clients.participation, podToken('node-0'), CAMPAIGN).told('train')
-    proxy.silence()
+    link.silence()
     const successor = story.participant('node-0')
     await successor.told('train')
-    proxy.close()
+    link.close()
     const other = story.participant('node-1')
     await other.told('train')
     await until(async () => (await connectedNodes()).includes('node-1'))

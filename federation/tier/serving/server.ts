@@ -36,6 +36,10 @@ const MAXIMUM_CONNECTIONS = 20_000
 /** Identity is checked when a stream opens; ending connections after this time has it checked again. */
 const LONGEST_CONNECTION_MS = 30 * 60_000
 const DRAIN_MS = 1_000
+/** A connection on which nothing is asked is probed by the system after this time; its probes take 10 s to give it up. */
+const PROBE_IDLE_MS = 15_000
+/** How often in `idleMs` the time limits of HTTP connections are looked at. */
+const LOOKS_AT_IDLE = 6
 
 export async function startMuxServer(options: MuxOptions): Promise<MuxServer> {
   const grpc = grpcServer(options)
@@ -48,6 +52,8 @@ export async function startMuxServer(options: MuxOptions): Promise<MuxServer> {
     ALPNProtocols: ['h2', 'http/1.1'],
     minVersion: 'TLSv1.2',
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    keepAlive: true,
+    keepAliveInitialDelay: PROBE_IDLE_MS,
   })
   tls.maxConnections = MAXIMUM_CONNECTIONS
   tls.on('connection', (socket: Socket) => {
@@ -95,11 +101,12 @@ function grpcServer(options: MuxOptions): GrpcServer {
 }
 
 function httpServer(options: MuxOptions): HttpServer {
+  const lookMs = Math.ceil(options.idleMs / LOOKS_AT_IDLE)
   const server = createHttpServer(
     {
       maxHeaderSize: MAXIMUM_HEADER_BYTES,
-      headersTimeout: options.idleMs,
-      connectionsCheckingInterval: options.idleMs,
+      headersTimeout: options.idleMs - lookMs,
+      connectionsCheckingInterval: lookMs,
       keepAliveTimeout: 60_000,
       // A slow link may take long for a body; what ends a request is standing still (uploads.ts, blob-server.ts).
       requestTimeout: 0,
