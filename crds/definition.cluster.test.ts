@@ -79,6 +79,20 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
     })
   })
 
+  it.each([1, '50%'])(
+    'take zones with a quorum of %s, and fill in where controllers run',
+    async (minUpdates) => {
+      const { spec } = await applied(
+        minimalRound({ hierarchy: { type: 'Zones', zones: { minUpdates } } }, 'zones'),
+      )
+      const parsed = FederatedRoundSpec.parse({
+        ...spec,
+        hierarchy: { type: 'Zones', zones: { minUpdates } },
+      })
+      expect(spec['hierarchy']).toEqual(parsed.hierarchy)
+    },
+  )
+
   it.each(examples)('take the example %s', async (file) => {
     const said = await kubectl([
       'create',
@@ -115,11 +129,31 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
       expect(await refusalOf(attempt)).toContain(`${field} cannot be changed: create another FederatedRound`)
     })
 
+    it.each([{ hierarchy: { type: 'Flat', zones: null } }, { hierarchy: { zones: { nodeLabel: 'site' } } }])(
+      'the tree of a FederatedRound, as by %j',
+      async (change) => {
+        const { hierarchy } = change
+        await applied(minimalRound({ hierarchy: { type: 'Zones' } }, 'immutable-tree'))
+        const patch = JSON.stringify({ spec: { hierarchy } })
+        const attempt = kubectl(['patch', 'fr', 'immutable-tree', '--type=merge', `--patch=${patch}`])
+        expect(await refusalOf(attempt)).toContain(
+          'hierarchy.type and hierarchy.zones.nodeLabel cannot be changed',
+        )
+      },
+    )
+
     it('source of an EdgeModel', async () => {
       await applied(minimalModel({}, 'immutable'))
       const patch = JSON.stringify({ spec: { source: { storageUri: 'configmap://other/model.onnx' } } })
       const attempt = kubectl(['patch', 'em', 'immutable', '--type=merge', `--patch=${patch}`])
       expect(await refusalOf(attempt)).toContain('source cannot be changed: create another EdgeModel')
+    })
+
+    it('but not how zones close and where their controllers run', async () => {
+      await applied(minimalRound({ hierarchy: { type: 'Zones' } }, 'mutable-tree'))
+      const zones = { minUpdates: '20%', deadlineSeconds: 7, controller: { whenLost: 'UseHub', port: 8444 } }
+      const { spec } = await applied(minimalRound({ hierarchy: { type: 'Zones', zones } }, 'mutable-tree'))
+      expect(spec).toMatchObject({ hierarchy: { zones } })
     })
 
     it('but not rounds, suspend, deadlines and the target', async () => {

@@ -2,6 +2,7 @@
 // defaults, descriptions and CEL rules; docs/api.md says how the parts work together.
 import { z } from 'zod'
 import { Aggregation, aggregationRules } from './aggregation.ts'
+import { Hierarchy, hierarchyRules } from './hierarchy.ts'
 import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
 import { Personalization } from './personalization.ts'
 import { rule, seconds, validations } from './rules.ts'
@@ -139,6 +140,7 @@ export const FederatedRoundSpec = z
     evaluation: Evaluation,
     aggregation: Aggregation,
     transfer: Transfer,
+    hierarchy: Hierarchy,
     personalization: Personalization.optional(),
     until: Until.optional(),
     publish: z
@@ -187,6 +189,7 @@ export const FederatedRoundSpec = z
         { fieldPath: '.template.resources.limits' },
       ),
       ...aggregationRules,
+      ...hierarchyRules,
       rule(
         "!has(self.until) || self.until.metric == 'loss' || (self.until.metric == 'accuracy') == (self.training.loss.type in ['SoftmaxCrossEntropy', 'BinaryCrossEntropy'])",
         'until.metric does not fit training.loss.type: accuracy goes with SoftmaxCrossEntropy and BinaryCrossEntropy, meanAbsoluteError and meanSquaredError with MeanSquaredError and Huber',

@@ -5,7 +5,7 @@ import { matching, rule, validations } from './rules.ts'
 /** A qualified label key: an optional DNS prefix and a name. */
 const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 
-const LabelKey = matching(LABEL_KEY, 317, 'a label key such as site or example.com/site')
+export const LabelKey = matching(LABEL_KEY, 317, 'a label key such as site or example.com/site')
 
 const LabelValue = matching(
   /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/,

@@ -352,10 +352,72 @@ const personalizations: WrongManifest[] = [
   },
 ]
 
+const zones = (fields: Record<string, unknown>, spec: Record<string, unknown> = {}): Manifest =>
+  minimalRound({ hierarchy: { type: 'Zones', zones: fields }, ...spec })
+
+const hierarchies: WrongManifest[] = [
+  {
+    name: 'a hierarchy that does not exist',
+    manifest: minimalRound({ hierarchy: { type: 'Ring' } }),
+    says: ['spec.hierarchy.type', '"Ring"', 'supported values: "Flat", "Zones"'],
+  },
+  {
+    name: 'zones of a flat campaign',
+    manifest: minimalRound({ hierarchy: { zones: {} } }),
+    says: ['spec.hierarchy.zones', '"Flat"', 'zones goes with type Zones only'],
+  },
+  {
+    name: 'a strategy that needs every single update, in zones',
+    manifest: zones({}, { aggregation: { strategy: { type: 'Median' } } }),
+    says: ['spec.hierarchy.type', '"Median"', 'goes with FedAvg, FedAvgM'],
+  },
+  {
+    name: 'FedBuff in zones',
+    manifest: zones({}, { aggregation: { strategy: { type: 'FedBuff', fedBuff: { bufferSize: 2 } } } }),
+    says: ['spec.hierarchy.type', '"FedBuff"', 'goes with FedAvg, FedAvgM'],
+  },
+  {
+    name: 'a zone that closes no earlier than its round',
+    manifest: zones({ deadlineSeconds: 300 }, { completion: { deadlineSeconds: 300 } }),
+    says: ['spec.hierarchy.zones.deadlineSeconds', 'less than completion.deadlineSeconds'],
+  },
+  {
+    name: 'a label key of zones that no node can have',
+    manifest: zones({ nodeLabel: 'the zone' }),
+    says: ['spec.hierarchy.zones.nodeLabel', '"the zone"', 'a label key such as site or example.com/site'],
+  },
+  {
+    name: 'a quorum of more than all',
+    manifest: zones({ minUpdates: '101%' }),
+    says: ['spec.hierarchy.zones.minUpdates', '"101%"', 'a percentage from 1% to 100%'],
+  },
+  {
+    name: 'a quorum of nothing',
+    manifest: zones({ minUpdates: 0 }),
+    says: ['spec.hierarchy.zones.minUpdates', '"0"', 'a number from 1 to 10000'],
+  },
+  {
+    name: 'a port that a program without rights cannot have',
+    manifest: zones({ controller: { port: 443 } }),
+    says: ['spec.hierarchy.zones.controller.port', '443', 'greater than or equal to 1024'],
+  },
+  {
+    name: 'controllers that keep their state in the root of the node',
+    manifest: zones({ controller: { stateFolder: '/controllers' } }),
+    says: ['spec.hierarchy.zones.controller.stateFolder', '"/controllers"', 'at least two folders'],
+  },
+  {
+    name: 'controllers that are neither replaced nor not',
+    manifest: zones({ controller: { whenLost: 'Wait' } }),
+    says: ['spec.hierarchy.zones.controller.whenLost', '"Wait"', 'supported values: "Replace", "UseHub"'],
+  },
+]
+
 export const WRONG_MANIFESTS: WrongManifest[] = [
   ...rounds,
   ...strategies,
   ...personalizations,
+  ...hierarchies,
   ...pods,
   ...modelsAndProfiles,
 ]

@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { Optimizer as ManifestOptimizer } from '#crds/optimizer.ts'
 import { flat, memberOf } from '#crds/members.ts'
 import { Aggregation } from '#crds/aggregation.ts'
+import { TIERED_STRATEGIES } from '#crds/hierarchy.ts'
 import { Transfer } from '#crds/transfer.ts'
 import { readTransferConfiguration, UploadCodec } from '#federation/tensors/configuration.ts'
 import { readStrategyConfiguration, StrategyConfiguration } from '#federation/aggregation/configuration.ts'
+import { strategyOf } from '#federation/aggregation/strategies.ts'
 import { Personalization } from '#federation/training/personalization.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { Optimizer, TrainingConfiguration } from '#federation/training/configuration.ts'
@@ -69,6 +71,17 @@ describe('the strategy of a plan', () => {
     const named = types.filter((type) => Aggregation.safeParse({ strategy: { type } }).success)
     expect(named).toEqual(types)
   })
+})
+
+it('may be in zones exactly with the strategies that a tier can sum up', () => {
+  const needed: Record<string, number> = { mu: 0, q: 0, alpha: 1, trimmed: 0, byzantine: 0, selected: 1 }
+  const strategies = StrategyConfiguration.options.map(({ shape }) => {
+    const [type = ''] = shape.type.values
+    const parameters = Object.keys(shape).flatMap((key) => (key in needed ? [[key, needed[key]]] : []))
+    return strategyOf(readStrategyConfiguration({ type, ...Object.fromEntries(parameters) }))
+  })
+  const allowed = strategies.filter(({ allowsTiers }) => allowsTiers).map(({ type }) => type)
+  expect([...TIERED_STRATEGIES].sort()).toEqual([...new Set(allowed)].sort())
 })
 
 describe('the transfer of a plan', () => {
