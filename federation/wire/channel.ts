@@ -1,11 +1,11 @@
-// gRPC clients of the hub: TLS with one trusted authority, the hub's fixed server name whatever address is dialled,
-// and the bearer token of this moment on every call. The connection is kept alive only while a call is open, so an
+// gRPC clients of the hub or an edge controller: TLS with what its endpoint trusts and nothing else, the endpoint's fixed server
+// name whatever address is dialled, and the bearer token of this moment on every call. The connection is kept alive only while a call is open, so an
 // idle client costs a metered link nothing.
 import { type ChannelCredentials, type ClientOptions, Metadata, credentials } from '@grpc/grpc-js'
 
 import { RECONNECT_BACKOFF } from './backoff.ts'
-import { type HubEndpoint, formatHubAddress } from './endpoint.ts'
-import { HUB_SERVER_NAME, MAXIMUM_MESSAGE_BYTES } from './names.ts'
+import { type HubEndpoint, formatHubAddress, serverIdentity } from './endpoint.ts'
+import { MAXIMUM_MESSAGE_BYTES } from './names.ts'
 
 type ClientConstructor<Client> = new (
   address: string,
@@ -28,16 +28,18 @@ export function createHubClient<Client>(
   hub: HubEndpoint,
   { timeMs, timeoutMs }: Keepalive = KEEPALIVE,
 ): Client {
-  return new Client(formatHubAddress(hub), channelCredentials(hub), {
+  const { ca, servername, checkServerIdentity } = serverIdentity(hub)
+  const transport = credentials.createSsl(Buffer.from(ca), null, null, { checkServerIdentity })
+  return new Client(formatHubAddress(hub), withToken(transport, hub), {
     ...CHANNEL_OPTIONS,
+    'grpc.ssl_target_name_override': servername,
+    'grpc.default_authority': servername,
     'grpc.keepalive_time_ms': timeMs,
     'grpc.keepalive_timeout_ms': timeoutMs,
   })
 }
 
 const CHANNEL_OPTIONS: ClientOptions = {
-  'grpc.ssl_target_name_override': HUB_SERVER_NAME,
-  'grpc.default_authority': HUB_SERVER_NAME,
   'grpc.keepalive_permit_without_calls': 0,
   'grpc.max_receive_message_length': MAXIMUM_MESSAGE_BYTES,
   'grpc.max_send_message_length': MAXIMUM_MESSAGE_BYTES,
@@ -49,7 +51,7 @@ const CHANNEL_OPTIONS: ClientOptions = {
   'grpc.enable_http_proxy': 0,
 }
 
-function channelCredentials(hub: HubEndpoint): ChannelCredentials {
+function withToken(transport: ChannelCredentials, hub: HubEndpoint): ChannelCredentials {
   const bearer = credentials.createFromMetadataGenerator((_call, callback) => {
     hub.readToken().then(
       (token) => {
@@ -62,6 +64,5 @@ function channelCredentials(hub: HubEndpoint): ChannelCredentials {
       },
     )
   })
-  const transport = credentials.createSsl(Buffer.from(hub.authority))
   return credentials.combineChannelCredentials(transport, bearer)
 }

@@ -11,7 +11,7 @@ import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 import { catchUp, receiveBody } from './body.ts'
 import { RunningDigest, digestHex, digestOfFile } from './digest.ts'
 import { syncFolder } from './durable.ts'
-import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
+import { type Pace, type Sender, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, blobPath } from './names.ts'
 import type { VerifiedFiles } from './verified-files.ts'
 
@@ -22,7 +22,7 @@ export interface BlobReference {
 }
 
 export interface DownloadOptions {
-  readonly http: HubHttp
+  readonly http: Sender
   readonly signal: AbortSignal
   /** Uniform in [0, 1). */
   readonly random: () => number

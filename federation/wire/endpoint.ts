@@ -1,15 +1,70 @@
-// Where the hub is and how to prove who is asking: the one value that every client of the hub is given.
-// The token is read anew for each call, because the kubelet rotates the file.
+// Where the hub, or an edge controller in its place, is, how it shows that it is the one that was meant, and how to prove who
+// is asking: the one value that every client of theirs is given. The token is read anew for each call, because the kubelet
+// rotates the file.
+import { X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { type PeerCertificate, checkServerIdentity } from 'node:tls'
+
+import type { Parent } from './generated/tributary.ts'
+import { CONTROLLER_SERVER_NAME, HUB_SERVER_NAME } from './names.ts'
 
 const MAXIMUM_TOKEN_BYTES = 64 * 1024
+const MAXIMUM_CERTIFICATE_LENGTH = 64 * 1024
 
 export interface HubEndpoint {
   readonly host: string
   readonly port: number
-  /** PEM of the authority that signed the hub's certificate; no other authority is trusted. */
+  /** PEM of the authority that signed the server's certificate, or, when pinned, of that certificate; nothing else is trusted. */
   readonly authority: string
+  /** Name in the server's certificate, asked for whatever address is dialled; the hub's unless given. */
+  readonly serverName?: string
+  /** True: the server's certificate must be `authority` itself, and none that it signed. */
+  readonly pinned?: boolean
   readonly readToken: () => Promise<string>
+}
+
+/** An edge controller as it was introduced: exactly its certificate, for its address. */
+export function controllerEndpoint(
+  { tier, address, certificate }: Parent,
+  readToken: HubEndpoint['readToken'],
+): HubEndpoint {
+  const place = parseHubAddress(address)
+  if (certificate.length > MAXIMUM_CERTIFICATE_LENGTH || !isCertificate(certificate)) {
+    const given = `${certificate.length} characters`
+    throw new Error(
+      `certificate of the edge controller of ${tier}: ${given}; expected one X.509 certificate in PEM`,
+    )
+  }
+  return { ...place, authority: certificate, serverName: CONTROLLER_SERVER_NAME, pinned: true, readToken }
+}
+
+export interface ServerIdentity {
+  readonly ca: string
+  readonly servername: string
+  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined
+}
+
+/** What a TLS client must be told to reach this server and no other. */
+export function serverIdentity({ authority, serverName, pinned }: HubEndpoint): ServerIdentity {
+  const servername = serverName ?? HUB_SERVER_NAME
+  const only = pinned === true ? new X509Certificate(authority).raw : undefined
+  return {
+    ca: authority,
+    servername,
+    checkServerIdentity: (_host, certificate) => {
+      if (only && !only.equals(certificate.raw))
+        return new Error('the certificate is not the one that was introduced')
+      return checkServerIdentity(servername, certificate)
+    },
+  }
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0
+  } catch {
+    return false
+  }
 }
 
 /** Reads `host:port`; an IPv6 address stands in brackets. */

@@ -1,5 +1,5 @@
-// One HTTP/1.1 request to the hub over TLS: the hub's fixed server name, the bearer token of this moment, and a
-// watchdog that ends a connection on which too few bytes move, so that no peer can hold a caller for ever.
+// One HTTP/1.1 request over TLS to the hub or an edge controller: what its endpoint trusts and nothing else, the endpoint's fixed
+// server name, the bearer token of this moment, and a watchdog that ends a connection on which too few bytes move, so that no peer can hold a caller for ever.
 import { once } from 'node:events'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
@@ -7,8 +7,7 @@ import type { Readable, Writable } from 'node:stream'
 
 import { z } from 'zod'
 
-import type { HubEndpoint } from './endpoint.ts'
-import { HUB_SERVER_NAME } from './names.ts'
+import { type HubEndpoint, serverIdentity } from './endpoint.ts'
 
 const MAXIMUM_PROBLEM_BYTES = 64 * 1024
 
@@ -41,19 +40,24 @@ export interface Problem {
   readonly detail: string
 }
 
+/** What carries requests: one connection's owner, or something that chooses among several. */
+export type Sender = Pick<HubHttp, 'send'>
+
 /** Keeps connections for the requests that follow one another. The caller destroys it. */
 export class HubHttp {
   readonly #hub: HubEndpoint
+  readonly #serverName: string
   readonly #agent: Agent
 
   constructor(hub: HubEndpoint) {
     this.#hub = hub
+    const identity = serverIdentity(hub)
+    this.#serverName = identity.servername
     this.#agent = new Agent({
       keepAlive: true,
       keepAliveMsecs: PROBE_IDLE_MS,
       maxSockets: 4,
-      ca: hub.authority,
-      servername: HUB_SERVER_NAME,
+      ...identity,
       ALPNProtocols: ['http/1.1'],
     })
   }
@@ -69,7 +73,7 @@ export class HubHttp {
       method: hubRequest.method,
       path: hubRequest.path,
       signal: hubRequest.signal,
-      headers: { ...hubRequest.headers, host: HUB_SERVER_NAME, authorization: `Bearer ${token}` },
+      headers: { ...hubRequest.headers, host: this.#serverName, authorization: `Bearer ${token}` },
     })
     watchPace(outgoing, hubRequest.pace ?? DEFAULT_PACE)
     return await exchange(outgoing, hubRequest.body)

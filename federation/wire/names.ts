@@ -6,6 +6,19 @@ export const TOKEN_AUDIENCE = 'tributary-hub'
 /** Name in the hub's certificate. Clients ask for it whatever address they dial, so that NAT and moved addresses do no harm. */
 export const HUB_SERVER_NAME = 'tributary-hub'
 
+/** Name in an edge controller's certificate, which its parent introduces: nothing but the certificate itself is trusted. */
+export const CONTROLLER_SERVER_NAME = 'tributary-controller'
+
+/**
+ * Reasons of an Idle that gives nothing to do and takes nothing away: a training under way goes on, and its update waits until
+ * the parent asks for it. With any other reason a training pod gives up what it does.
+ */
+export const PATIENT_IDLE_REASONS: ReadonlySet<string> = new Set([
+  'WaitingForRound',
+  'CompilingTraining',
+  'WaitingForController',
+])
+
 /** Largest gRPC message in bytes, both ways. */
 export const MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024
 

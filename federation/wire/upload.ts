@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 
 import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
-import { type HubHttp, type Pace, byteCountHeader, readProblem } from './http.ts'
+import { type Pace, type Sender, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
 import { type ByteRange, sendFile } from './send-file.ts'
 
@@ -36,7 +36,7 @@ export type UploadOutcome =
   | { readonly kind: 'refused'; readonly reason: string; readonly detail: string }
 
 export interface UploadOptions {
-  readonly http: HubHttp
+  readonly http: Sender
   readonly signal: AbortSignal
   /** Uniform in [0, 1). */
   readonly random: () => number

@@ -1,4 +1,5 @@
-// A certificate for the hub's name and the authority that signed it, for tests that speak TLS with themselves.
+// Certificates for tests that speak TLS with themselves: one for the hub's name with the authority that signed it, and one that an
+// edge controller makes for itself.
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 
@@ -8,7 +9,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 
-import { HUB_SERVER_NAME } from '../names.ts'
+import { CONTROLLER_SERVER_NAME, HUB_SERVER_NAME } from '../names.ts'
 
 export interface TestCertificate {
   readonly authority: string
@@ -40,11 +41,30 @@ export async function testCertificate(serverName: string = HUB_SERVER_NAME): Pro
     publicKey: serverKeys.publicKey,
     extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: serverName }])],
   })
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', serverKeys.privateKey))
-  const lines = key.toString('base64').replace(/(.{64})/g, '$1\n')
   return {
     authority: authority.toString('pem'),
     certificate: certificate.toString('pem'),
-    key: `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`,
+    key: await pemOf(serverKeys.privateKey),
   }
+}
+
+/** Its own authority. */
+export async function selfSignedCertificate(
+  serverName: string = CONTROLLER_SERVER_NAME,
+): Promise<TestCertificate> {
+  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    ...VALIDITY,
+    name: `CN=${serverName}`,
+    keys,
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: serverName }])],
+  })
+  const pem = certificate.toString('pem')
+  return { authority: pem, certificate: pem, key: await pemOf(keys.privateKey) }
+}
+
+async function pemOf(privateKey: webcrypto.CryptoKey): Promise<string> {
+  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', privateKey))
+  const lines = key.toString('base64').replace(/(.{64})/g, '$1\n')
+  return `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`
 }

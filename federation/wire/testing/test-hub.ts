@@ -7,10 +7,11 @@ import { type TLSSocket, createServer as createTlsServer } from 'node:tls'
 import { Server as GrpcServer, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js'
 
 import { digestOf } from '../digest.ts'
-import type { HubEndpoint } from '../endpoint.ts'
+import { type HubEndpoint, formatHubAddress } from '../endpoint.ts'
 import {
   type DistributionServer,
   DistributionService,
+  type Parent,
   type ParticipationServer,
   ParticipationService,
 } from '../generated/tributary.ts'
@@ -69,10 +70,17 @@ export class TestHub {
   readonly #grpc = new GrpcServer()
   #close: () => void = () => {}
 
-  static async start(services: Services = {}): Promise<TestHub> {
+  /** @param tls what it shows its clients; the hub's, with an authority of its own, unless given */
+  static async start(services: Services = {}, tls?: TestCertificate): Promise<TestHub> {
     const hub = new TestHub()
-    await hub.#listen(await testCertificate(), services)
+    await hub.#listen(tls ?? (await testCertificate()), services)
     return hub
+  }
+
+  /** As an edge controller introduces itself. */
+  parent(tier: string, epoch: number): Parent {
+    const { authority: certificate } = this.endpoint
+    return { tier, epoch, address: formatHubAddress(this.endpoint), certificate }
   }
 
   addBlob(bytes: Uint8Array): { digest: string; size: number } {
