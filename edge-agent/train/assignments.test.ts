@@ -116,6 +116,23 @@ describe('react', () => {
       assignment: { kind: { $case: 'idle', value: { reason: 'RoundDone' } } },
       want: 'stop',
     },
+    ...['WaitingForRound', 'CompilingTraining', 'WaitingForController'].map((reason) => ({
+      name: `a parent that has no round yet (${reason}) takes nothing away`,
+      situation: { running: workKey(train()) },
+      assignment: { kind: { $case: 'idle', value: { reason } } } satisfies Assignment,
+      want: 'carryOn',
+    })),
+    {
+      name: 'another parent is no reason to stop',
+      situation: { running: workKey(train()) },
+      assignment: {
+        kind: {
+          $case: 'parent',
+          value: { tier: 'north', epoch: 1, address: '192.0.2.1:7443', certificate: '' },
+        },
+      },
+      want: 'carryOn',
+    },
     {
       name: 'finished ends it all',
       situation: {},

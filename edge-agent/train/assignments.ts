@@ -6,6 +6,7 @@ import type {
   ParticipantMessage,
   TrainAssignment,
 } from '#federation/wire/generated/tributary.ts'
+import { PATIENT_IDLE_REASONS } from '#federation/wire/names.ts'
 
 export type Work =
   | { readonly kind: 'train'; readonly value: TrainAssignment }
@@ -35,8 +36,10 @@ export type Reaction =
 export function react(situation: Situation, assignment: Assignment): Reaction {
   const { kind } = assignment
   switch (kind?.$case) {
-    case 'idle':
-      return { kind: 'stop', reason: kind.value.reason }
+    case 'idle': {
+      const { reason } = kind.value
+      return PATIENT_IDLE_REASONS.has(reason) ? { kind: 'carryOn' } : { kind: 'stop', reason }
+    }
     case 'finished':
       return { kind: 'finish', reason: kind.value.reason }
     case 'train':
@@ -44,7 +47,8 @@ export function react(situation: Situation, assignment: Assignment): Reaction {
     case 'evaluate':
       return reactToWork(situation, { kind: 'evaluate', value: kind.value })
     case 'parent':
-      return { kind: 'stop', reason: `edge controller of ${kind.value.tier}` }
+      // Where to go on says nothing of what to do.
+      return { kind: 'carryOn' }
     case undefined:
       // A kind that a newer hub knows and this participant doesn't.
       return { kind: 'stop', reason: 'the assignment has no kind that this version knows' }
