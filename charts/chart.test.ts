@@ -101,8 +101,9 @@ describe('the values', () => {
 
 describe('the roles', () => {
   interface Rule {
-    apiGroups: string[]
-    resources: string[]
+    apiGroups?: string[]
+    resources?: string[]
+    nonResourceURLs?: string[]
     verbs: string[]
     resourceNames?: string[]
   }
@@ -120,8 +121,8 @@ describe('the roles', () => {
     .filter(({ kind }) => kind.endsWith('Role'))
 
   const granted = roles.flatMap(({ kind, metadata, rules }) =>
-    rules.flatMap(({ resources, verbs, resourceNames }) =>
-      resources.map((resource) =>
+    rules.flatMap(({ resources, nonResourceURLs, verbs, resourceNames }) =>
+      [...(resources ?? []), ...(nonResourceURLs ?? [])].map((resource) =>
         [kind, metadata.name, resource, ...(resourceNames ?? []), ...verbs].join(' '),
       ),
     ),
@@ -138,6 +139,13 @@ describe('the roles', () => {
     expect(granted.filter((grant) => grant.includes('secrets'))).toEqual([
       'Role tributary-operator secrets create',
       'Role tributary-operator secrets tributary-hub-tls tributary-signing-key get',
+    ])
+  })
+
+  it('let the hub read the public keys of tokens', () => {
+    expect(granted.filter((grant) => grant.includes(' /'))).toEqual([
+      'ClusterRole tributary-hub /.well-known/openid-configuration get',
+      'ClusterRole tributary-hub /openid/v1/jwks get',
     ])
   })
 

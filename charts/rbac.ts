@@ -17,7 +17,7 @@ type Rule = k8s.PolicyRule
 
 const operatorClusterRules: Rule[] = [
   { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch'] },
-  // Training pods, in the namespaces of their FederatedRounds; made once and never changed.
+  // Training pods and edge controllers, in the namespaces of their FederatedRounds; made once and never changed.
   { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch', 'create', 'delete'] },
   // get and patch set and remove finalizers; nothing else outside status is written. Profiles have no finalizer.
   { apiGroups: [GROUP], resources: withFinalizers, verbs: ['get', 'list', 'watch', 'patch'] },
@@ -48,6 +48,8 @@ const hubClusterRules: Rule[] = [
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   // First versions of models: spec.source.storageUri configmap://NAME/KEY, in any EdgeModel's namespace.
   { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] },
+  // The public keys of service-account tokens, which the hub hands to edge controllers: they check tokens by themselves.
+  { nonResourceUrLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'], verbs: ['get'] },
 ]
 
 export class RbacChart extends TemplateChart {

@@ -63,6 +63,7 @@ export const KINDS: Kind[] = [
       column('Metric', '.status.metric', 'Metric of the last finished round.'),
       column('Model', '.status.modelVersion', 'Version published last.'),
       age,
+      column('Zones', '.status.zonesProgress', 'Zones whose edge controller is connected, of all zones.', 1),
       column(
         'Reason',
         '.status.conditions[?(@.type=="Progressing")].reason',

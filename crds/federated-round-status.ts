@@ -20,6 +20,31 @@ const AttentionNeeded = z.object({
   message: z.string().max(512).describe('A sentence for people.'),
 })
 
+/** Edge controllers of a campaign; nodes of further zones belong to the hub. */
+export const MOST_TIERS = 100
+
+const Tier = z.object({
+  zone: z.string().max(63).describe('The zone: value of the node label.'),
+  state: z
+    .string()
+    .max(64)
+    .describe(
+      'What its edge controller is doing, or what is wrong with it, in CamelCase; docs/api.md lists them.',
+    ),
+  node: z.string().max(253).describe('Node that the controller runs on; empty when there is none.'),
+  pod: z.string().max(253).describe("The controller's pod; empty when there is none."),
+  podUid: z.string().max(64).optional().describe('UID of the pod, once it was seen.'),
+  epoch: z
+    .int()
+    .min(0)
+    .describe(
+      'How often the zone was given a controller. A controller of an earlier epoch is not heard any more.',
+    ),
+  received: z.int().min(0).describe('Updates that the controller has accepted in the current round.'),
+  wanted: z.int().min(0).describe('Nodes of the zone that were asked in the current round.'),
+  message: z.string().max(512).optional().describe('A sentence for people, when something is wrong.'),
+})
+
 export const FederatedRoundStatus = z
   .object({
     observedGeneration: z
@@ -67,6 +92,17 @@ export const FederatedRoundStatus = z
       .max(50)
       .optional()
       .describe('Nodes of the current round that need attention, with the reason.'),
+    zonesProgress: z
+      .string()
+      .max(32)
+      .optional()
+      .describe('Column ZONES: zones whose edge controller is connected, of all zones.'),
+    tiers: z
+      .array(Tier)
+      .max(MOST_TIERS)
+      .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['zone'] })
+      .optional()
+      .describe('Zones and their edge controllers; absent when spec.hierarchy is Flat.'),
     conditions: Conditions.optional().describe('Conditions; docs/api.md lists the types and reasons.'),
   })
   .describe('What was seen.')

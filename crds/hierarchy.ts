@@ -92,6 +92,14 @@ export const Hierarchy = z
   .prefault({})
   .describe('The tree through which updates go up. type and zones.nodeLabel cannot be changed.')
 
+type Hierarchy = z.output<typeof Hierarchy>
+export type Zones = z.output<typeof Zones>
+
+/** The zones of a tiered campaign, defaults filled in; undefined when it is flat. */
+export function zonesOf({ type, zones }: Hierarchy): Zones | undefined {
+  return type === 'Zones' ? (zones ?? Zones.parse({})) : undefined
+}
+
 const strategy = 'self.aggregation.strategy.type'
 const deadline = 'self.hierarchy.zones.deadlineSeconds'
 const label = (self: string): string =>

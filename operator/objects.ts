@@ -45,6 +45,11 @@ export interface PodView {
   message: string
 }
 
+export interface ControllerView extends PodView {
+  zone: string
+  epoch: number
+}
+
 export function isReady(node: NodeView): boolean {
   return node.ready === 'True' && !node.unschedulable
 }

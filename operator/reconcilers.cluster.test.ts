@@ -37,11 +37,11 @@ afterAll(async () => {
   await server.stop()
 })
 
-async function makeNode(name: string): Promise<void> {
+async function makeNode(name: string, labels: object = { tier: 'edge' }): Promise<void> {
   await kubectl(['apply', '--server-side', '--filename=-'], {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name, labels: { tier: 'edge' } },
+    metadata: { name, labels },
   })
   await setReady(name, 'True')
 }
@@ -167,6 +167,40 @@ async function reasonsOf(namespace: string): Promise<(string | undefined)[]> {
 }
 
 describe('the reconcilers on an API server', () => {
+  it('place an edge controller in a zone, remember it, and give the zone another one when its node is gone', () =>
+    withOperator(async ({ namespace }) => {
+      const zoned = { tier: 'zoned', 'topology.kubernetes.io/zone': 'north' }
+      for (const name of ['zoned-1', 'zoned-2', 'zoned-3']) await makeNode(name, zoned)
+      const { spec, ...rest } = profile(namespace)
+      const nodeSelector = { matchLabels: { tier: 'zoned' } }
+      const tiered = round(namespace, { hierarchy: { type: 'Zones' } })
+      await apply({ ...rest, spec: { ...spec, nodeSelector } }, model(namespace), tiered)
+      const tierIs = async (epoch: number, last = '') => {
+        const tier = (await getRound(namespace))?.status?.tiers?.[0]
+        return tier?.epoch === epoch && tier.podUid !== undefined && tier.podUid !== last ? tier : undefined
+      }
+      await until('the first epoch', async () => (await tierIs(1)) !== undefined)
+      const first = await tierIs(1)
+      const pod = await client.get(pods, { namespace, name: first?.pod ?? '' })
+      expect(pod?.metadata.uid).toBe(first?.podUid)
+      expect(pod?.spec?.hostNetwork).toBe(true)
+      await kubectl(['delete', 'node', first?.node ?? ''])
+      await until('the second epoch', async () => (await tierIs(2)) !== undefined)
+      const second = await tierIs(2)
+      expect(second?.node).not.toBe(first?.node)
+      await until('the old pod is told to go', async () => {
+        const old = await client.get(pods, { namespace, name: first?.pod ?? '' })
+        return old === undefined || old.metadata.deletionTimestamp !== undefined
+      })
+      await until('the event', async () => (await reasonsOf(namespace)).includes('ControllerReplaced'))
+      expect(await kubectl(['describe', 'fr', 'digits', `--namespace=${namespace}`])).toMatch(
+        /Epoch: +2\n +Node: +zoned-/,
+      )
+      await client.delete(federatedRounds, ref(namespace))
+      for (const name of ['zoned-1', 'zoned-2', 'zoned-3'])
+        await kubectl(['delete', 'node', name, '--ignore-not-found'])
+    }))
+
   it('carry a campaign from manifests to a published version, and its deletion', () =>
     withOperator(async ({ hub, namespace }) => {
       await apply(profile(namespace), model(namespace), round(namespace))

@@ -1,6 +1,7 @@
 // From Kubernetes objects to the small views that decisions read, pure.
+import { LABELS } from '#crds/names.ts'
 import type { Node, Pod } from './kube/resources.ts'
-import type { NodeView, Observed, PodView } from './objects.ts'
+import type { ControllerView, NodeView, Observed, PodView } from './objects.ts'
 import type { CustomResource } from './resources.ts'
 
 export function observedOf<Spec, Status>(resource: CustomResource<Spec, Status>): Observed<Spec, Status> {
@@ -53,7 +54,7 @@ export function sameNode(a: Node, b: Node): boolean {
   return JSON.stringify(nodeView(a)) === JSON.stringify(nodeView(b))
 }
 
-/** What stays of a training pod in memory. */
+/** What stays of a pod in memory. */
 export function smallPod(pod: Pod): Pod {
   const { name, namespace, uid, resourceVersion, labels, deletionTimestamp, ownerReferences } = pod.metadata
   return {
@@ -76,6 +77,12 @@ export function podView(pod: Pod): PodView {
     reason: trouble?.reason ?? pod.status?.reason ?? '',
     message: trouble?.message ?? pod.status?.message ?? '',
   }
+}
+
+/** The pod of an edge controller: whose it is stands in its labels, which nobody changes. */
+export function controllerView(pod: Pod): ControllerView {
+  const labels = pod.metadata.labels ?? {}
+  return { ...podView(pod), zone: labels[LABELS.zone] ?? '', epoch: Number(labels[LABELS.epoch] ?? 0) }
 }
 
 interface Trouble {

@@ -5,6 +5,7 @@ import { ensureCreated } from '#operator/kube/apply.ts'
 import { pods } from '#operator/kube/resources.ts'
 import { setFinalizer } from '#operator/finalizers.ts'
 import { federatedRounds } from '#operator/resources.ts'
+import { controllerPod } from './controller-pod.ts'
 import type { Action, Observation } from './decision.ts'
 import { trainingPod } from './pod.ts'
 import type { PodSettings } from './pod.ts'
@@ -24,6 +25,9 @@ export async function act(context: ActContext, action: Action, { round }: Observ
     case 'createPod':
       // Created, never applied: the API server refuses a second one of its name, which the cache will show soon.
       await ensureCreated(client, pods, trainingPod(round, action.pod, context.pods))
+      return
+    case 'createController':
+      await ensureCreated(client, pods, controllerPod(round, action.controller, context.pods))
       return
     case 'deletePod':
       await client.delete(pods, { namespace: round.namespace, name: action.name }, { uid: action.uid })

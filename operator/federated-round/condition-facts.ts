@@ -7,15 +7,22 @@ import type { Observation } from './decision.ts'
 import { isBuffered } from './plan.ts'
 import { because, poolOf } from './situation.ts'
 import type { Situation } from './situation.ts'
+import { controllersFact } from './tier-status.ts'
+import type { Placement } from './tiers.ts'
 
 type Verdict = Omit<ConditionFacts, 'type'>
 
-export function conditionFacts(seen: Observation, situation: Situation): ConditionFacts[] {
+export function conditionFacts(
+  seen: Observation,
+  situation: Situation,
+  placed: Placement[],
+): ConditionFacts[] {
   const progressing = progressingFact(seen, situation)
   return [
     { type: 'Ready', ...readyFact(situation, progressing) },
     { type: 'ModelReady', ...modelFact(seen, situation) },
     { type: 'ParticipantsAvailable', ...participantsFact(seen, situation) },
+    ...controllersFact(seen, placed),
     { type: 'Progressing', ...progressing },
     { type: 'Complete', ...endFact(situation, 'Complete', 'InProgress', 'the campaign is not complete') },
     { type: 'Failed', ...endFact(situation, 'Failed', 'NotFailed', 'the campaign has not failed') },

@@ -1,13 +1,17 @@
 // What to do about a FederatedRound: a pure function of one observation. Every action is idempotent, so that a crash
 // between any two of them is mended by the next pass.
 import { FINALIZER } from '#crds/names.ts'
+import type { RoundPlan } from '#federation/wire/generated/tributary.ts'
 import type { Action, Decision, Observation } from './decision.ts'
+import type { PodView } from '#operator/objects.ts'
 import type { Candidate } from './participants.ts'
 import { podName } from './participants.ts'
 import { campaignPlan, planOfRunning } from './plan.ts'
 import type { Situation } from './situation.ts'
 import { assess, poolOf } from './situation.ts'
 import { statusOf } from './status.ts'
+import { createControllers, placements, superseded, tierNodes } from './tiers.ts'
+import type { Placement } from './tiers.ts'
 
 /** A pass at least this often while a campaign is going on: the hub's change stream may miss nothing, but a clock must be looked at. */
 const LOOK_AGAIN_MS = 15_000
@@ -16,10 +20,11 @@ export function decide(seen: Observation): Decision {
   if (seen.round.deleting) return { actions: deletion(seen) }
   const situation = assess(seen)
   const finalizer: Action[] = seen.round.finalizers.includes(FINALIZER) ? [] : [{ kind: 'addFinalizer' }]
-  const status = statusOf(seen, situation)
+  const placed = placements(seen, situation.kind === 'running' || situation.kind === 'planning')
+  const status = statusOf(seen, situation, placed)
   const wake = wakeAfter(seen, situation)
   return {
-    actions: [...finalizer, ...actionsFor(seen, situation)],
+    actions: [...finalizer, ...actionsFor(seen, situation, placed)],
     status,
     ...(wake === undefined ? {} : { requeueAfterMs: wake }),
   }
@@ -28,19 +33,19 @@ export function decide(seen: Observation): Decision {
 function deletion(seen: Observation): Action[] {
   if (!seen.round.finalizers.includes(FINALIZER)) return []
   return [
-    ...deletePods(seen, () => true),
+    ...deleteAllPods(seen),
     { kind: 'deleteCampaign', uid: seen.round.uid },
     { kind: 'removeFinalizer' },
   ]
 }
 
-function actionsFor(seen: Observation, situation: Situation): Action[] {
+function actionsFor(seen: Observation, situation: Situation, placed: Placement[]): Action[] {
   const pool = poolOf(seen)
   switch (situation.kind) {
     case 'running':
-      return runRound(seen, pool, planOfRunning(seen, situation.round, pool.length))
+      return runRound(seen, { pool, placed }, planOfRunning(seen, situation.round, pool.length))
     case 'planning':
-      return runRound(seen, pool, situation.plan)
+      return runRound(seen, { pool, placed }, situation.plan)
     case 'publishing': {
       const request = {
         modelUid: seen.model?.uid ?? '',
@@ -50,9 +55,9 @@ function actionsFor(seen: Observation, situation: Situation): Action[] {
       return [{ kind: 'publishVersion', request }]
     }
     case 'suspended':
-      return deletePods(seen, () => true)
+      return deleteAllPods(seen)
     case 'ended':
-      return end(seen, situation.reason)
+      return end(seen, situation.reason, placed)
     case 'waiting':
     case 'backingOff':
     case 'hubUnreachable':
@@ -61,18 +66,25 @@ function actionsFor(seen: Observation, situation: Situation): Action[] {
 }
 
 /** Pods first: the round's deadline runs from the moment the hub has the plan. */
-function runRound(seen: Observation, pool: Candidate[], round: ReturnType<typeof planOfRunning>): Action[] {
+function runRound(
+  seen: Observation,
+  { pool, placed }: { pool: Candidate[]; placed: Placement[] },
+  round: RoundPlan,
+): Action[] {
   const eligible = new Set(pool.map((candidate) => candidate.node.name))
   const wanted = pool.filter((candidate) => round.participants.includes(candidate.node.name))
   const kept = seen.pods.filter((pod) => eligible.has(pod.node)).map((pod) => pod.node)
   const nodes = [...new Set([...round.participants, ...kept])].sort()
+  const tiers = tierNodes(seen, placed, round.participants)
   return [
     ...deletePods(
-      seen,
+      seen.pods,
       (pod) => !eligible.has(pod.node) || pod.phase === 'Failed' || pod.phase === 'Succeeded',
     ),
+    ...deletePods(superseded(seen, placed)),
+    ...createControllers(seen, placed),
     ...createPods(seen, wanted),
-    { kind: 'applyCampaign', plan: campaignPlan(seen, { round, nodes }) },
+    { kind: 'applyCampaign', plan: campaignPlan(seen, { round, nodes, tiers }) },
   ]
 }
 
@@ -86,21 +98,31 @@ function createPods(seen: Observation, wanted: Candidate[]): Action[] {
     }))
 }
 
-function deletePods(seen: Observation, when: (pod: Observation['pods'][number]) => boolean): Action[] {
-  return seen.pods
+function deletePods(pods: PodView[], when: (pod: PodView) => boolean = () => true): Action[] {
+  return pods
     .filter((pod) => !pod.deleting && when(pod))
     .map((pod) => ({ kind: 'deletePod', name: pod.name, uid: pod.uid }))
 }
 
+function deleteAllPods(seen: Observation): Action[] {
+  return deletePods([...seen.pods, ...seen.controllers])
+}
+
 /** Pods first: telling the hub may fail, and pods that nobody needs must not wait for that. */
-function end(seen: Observation, reason: string): Action[] {
+function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
   const nodes = seen.pods.map((pod) => pod.node).sort()
+  const tiers = tierNodes(seen, placed, [])
   const known = seen.campaign.kind === 'known' && seen.campaign.state.known
   const tell: Action[] =
     known && seen.model && nodes.length > 0
-      ? [{ kind: 'applyCampaign', plan: campaignPlan(seen, { round: undefined, nodes, finished: reason }) }]
+      ? [
+          {
+            kind: 'applyCampaign',
+            plan: campaignPlan(seen, { round: undefined, nodes, tiers, finished: reason }),
+          },
+        ]
       : []
-  return [...deletePods(seen, () => true), ...tell]
+  return [...deleteAllPods(seen), ...tell]
 }
 
 function wakeAfter(seen: Observation, situation: Situation): number | undefined {

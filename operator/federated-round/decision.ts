@@ -2,7 +2,7 @@
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
 import type { CampaignPlan, CampaignState, PublishRequest } from '#federation/wire/generated/tributary.ts'
 import type { FromHub } from '#operator/hub-client/from-hub.ts'
-import type { DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
+import type { ControllerView, DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
 
 export interface ModelView {
   uid: string
@@ -17,7 +17,10 @@ export interface Observation {
   profiles: DeviceProfile[]
   missingProfiles: string[]
   nodes: NodeView[]
+  /** Training pods. */
   pods: PodView[]
+  /** Pods of edge controllers, of earlier epochs too. */
+  controllers: ControllerView[]
   campaign: FromHub<CampaignState>
 }
 
@@ -25,6 +28,7 @@ export type Action =
   | { kind: 'addFinalizer' }
   | { kind: 'removeFinalizer' }
   | { kind: 'createPod'; pod: TrainingPod }
+  | { kind: 'createController'; controller: ControllerPod }
   | { kind: 'deletePod'; name: string; uid: string }
   | { kind: 'applyCampaign'; plan: CampaignPlan }
   | { kind: 'deleteCampaign'; uid: string }
@@ -35,6 +39,14 @@ export interface TrainingPod {
   name: string
   node: string
   dataset: { hostPath: string; labelColumns: string[] }
+}
+
+/** What an edge controller's pod is made from; controller-pod.ts turns it into a manifest. */
+export interface ControllerPod {
+  name: string
+  node: string
+  zone: string
+  epoch: number
 }
 
 export interface Decision {

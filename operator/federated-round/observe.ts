@@ -5,11 +5,11 @@ import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { ReadonlyCache } from '#operator/kube/cache.ts'
 import type { Node, Pod } from '#operator/kube/resources.ts'
 import type { ObjectRef } from '#operator/kube/types.ts'
-import { LABELS } from '#crds/names.ts'
+import { COMPONENTS, LABELS } from '#crds/names.ts'
 import { ModelState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
 import type { ModelState } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfileResource, EdgeModelResource, FederatedRoundResource } from '#operator/resources.ts'
-import { nodeView, observedOf, podView } from '#operator/views.ts'
+import { controllerView, nodeView, observedOf, podView } from '#operator/views.ts'
 import type { ModelView, Observation } from './decision.ts'
 
 export interface Sources {
@@ -30,6 +30,9 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
     name,
     profile: sources.profiles.get({ namespace: round.namespace, name }),
   }))
+  const pods = sources.pods.list((pod) => pod.metadata.labels?.[LABELS.federatedRound] === round.uid)
+  const isController = ({ metadata }: Pod): boolean =>
+    metadata.labels?.[LABELS.component] === COMPONENTS.controller
   const model = sources.models.get({ namespace: round.namespace, name: round.spec.modelRef.name })
   return {
     now: sources.now(),
@@ -38,7 +41,8 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
     profiles: named.flatMap(({ profile }) => (profile ? [observedOf(profile)] : [])),
     missingProfiles: named.filter(({ profile }) => !profile).map(({ name }) => name),
     nodes: sources.nodes.list().map(nodeView),
-    pods: sources.pods.list((pod) => pod.metadata.labels?.[LABELS.federatedRound] === round.uid).map(podView),
+    pods: pods.filter((pod) => !isController(pod)).map(podView),
+    controllers: pods.filter(isController).map(controllerView),
     campaign: await ask(() => sources.hub.getCampaign(round.uid)),
   }
 }

@@ -18,7 +18,7 @@ import { campaignPlan } from './plan.ts'
 const regression = { loss: { type: 'MeanSquaredError' } }
 
 function planOf(spec: object) {
-  const plan = campaignPlan(aSight({ round: aRound(spec) }), { round: undefined, nodes: [] })
+  const plan = campaignPlan(aSight({ round: aRound(spec) }), { round: undefined, nodes: [], tiers: [] })
   const { training } = plan
   if (!training) throw new Error('unreachable: a plan has a training')
   return { ...training, training: TrainingConfiguration.parse(JSON.parse(training.training)) }

@@ -6,6 +6,7 @@ import type {
   CampaignPlan,
   RoundPlan,
   RoundState,
+  TierNode,
   TrainingPlan,
 } from '#federation/wire/generated/tributary.ts'
 import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
@@ -18,6 +19,8 @@ export interface PlanParts {
   round: RoundPlan | undefined
   /** Nodes whose training pod may connect. */
   nodes: string[]
+  /** Edge controllers. */
+  tiers: TierNode[]
   /** Why the training pods may exit; absent while the campaign goes on. */
   finished?: string
 }
@@ -35,7 +38,7 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
     finished: parts.finished !== undefined,
     finishedReason: parts.finished ?? '',
     evaluationDeadlineSeconds: round.spec.evaluation.deadlineSeconds,
-    tiers: [],
+    tiers: parts.tiers,
   }
 }
 

@@ -1,6 +1,6 @@
 // The manifest of a training pod. It meets the `restricted` Pod Security level but for one thing: a hostPath, because
 // the data lie on the node and must not leave it; it is mounted read-only (docs/threat-model.md).
-import { API_VERSION, LABELS } from '#crds/names.ts'
+import { API_VERSION, COMPONENTS, LABELS } from '#crds/names.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import type { FederatedRound } from '#operator/objects.ts'
 import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube/resources.ts'
@@ -18,7 +18,7 @@ export interface PodSettings {
 
 const WORK_FOLDER = '/work'
 const DATA_FOLDER = '/data'
-const TOKEN_FOLDER = '/var/run/secrets/tributary'
+export const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
   const { hostPath, labelColumns } = pod.dataset
@@ -27,7 +27,7 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: metadataOf(round, pod.name),
+    metadata: metadataOf(round, pod.name, COMPONENTS.training),
     spec: {
       restartPolicy: 'OnFailure',
       serviceAccountName: 'default',
@@ -53,14 +53,14 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
   }
 }
 
-function metadataOf(round: FederatedRound, name: string): Pod['metadata'] {
+export function metadataOf(round: FederatedRound, name: string, component: string): Pod['metadata'] {
   const owner = { apiVersion: API_VERSION, kind: 'FederatedRound', name: round.name, uid: round.uid }
   return {
     name,
     namespace: round.namespace,
     labels: {
       [LABELS.managedBy]: 'tributary',
-      [LABELS.component]: 'training',
+      [LABELS.component]: component,
       [LABELS.federatedRound]: round.uid,
     },
     ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: false }],
@@ -94,10 +94,15 @@ function container(round: FederatedRound, dataset: Dataset, settings: PodSetting
   }
 }
 
-function volumes(dataFolder: string): Volume[] {
+/** The token that the hub knows a pod by. */
+export function tokenVolume(): Volume {
   const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' }
+  return { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } }
+}
+
+function volumes(dataFolder: string): Volume[] {
   return [
-    { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } },
+    tokenVolume(),
     // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
     { name: 'data', hostPath: { path: dataFolder, type: 'DirectoryOrCreate' } },
     { name: 'work', emptyDir: {} },
@@ -105,13 +110,13 @@ function volumes(dataFolder: string): Volume[] {
 }
 
 /** An unreachable node is not a failed one: its pod is awaited until the round's deadline and never evicted. */
-const STAY = ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
+export const STAY = ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
   key,
   operator: 'Exists' as const,
   effect: 'NoExecute' as const,
 }))
 
-function onlyOn(node: string): object {
+export function onlyOn(node: string): object {
   return {
     nodeAffinity: {
       requiredDuringSchedulingIgnoredDuringExecution: {
@@ -122,11 +127,15 @@ function onlyOn(node: string): object {
 }
 
 function environment(round: FederatedRound, dataset: Dataset, settings: PodSettings): EnvironmentVariable[] {
+  return [...hubEnvironment(round, settings), { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) }]
+}
+
+/** Where the hub is, and who asks. */
+export function hubEnvironment(round: FederatedRound, settings: PodSettings): EnvironmentVariable[] {
   return [
     { name: 'TRIBUTARY_HUB_ADDRESS', value: settings.hubAddress },
     { name: 'TRIBUTARY_HUB_CA', value: settings.hubCertificateAuthority },
     { name: 'TRIBUTARY_CAMPAIGN', value: round.uid },
-    { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) },
     { name: 'TRIBUTARY_NODE_NAME', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
   ]
 }

@@ -22,6 +22,6 @@ export function federatedRoundReconciler(
     transitions,
     act: (action, seen) => act(context, action, seen),
     // One node's pod that is refused (a quota, Pod Security) must not keep the round from the others.
-    isOptional: ({ kind }) => kind === 'createPod' || kind === 'deletePod',
+    isOptional: ({ kind }) => ['createPod', 'createController', 'deletePod'].includes(kind),
   }
 }

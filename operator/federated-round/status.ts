@@ -9,21 +9,23 @@ import { conditionFacts } from './condition-facts.ts'
 import type { Observation } from './decision.ts'
 import { lastDone, publishedVersion } from './situation.ts'
 import type { Situation } from './situation.ts'
+import { tierStatus } from './tier-status.ts'
+import type { Placement } from './tiers.ts'
 
 /** Rounds kept in status; older ones are in the hub. */
 const HISTORY = 10
 
-export function statusOf(seen: Observation, situation: Situation): FederatedRoundStatus {
+export function statusOf(seen: Observation, situation: Situation, placed: Placement[]): FederatedRoundStatus {
   const { round, now } = seen
   if (situation.kind === 'ended' && hasEnded(round.status)) return asTold(round.status, round.generation)
-  const conditions = conditionsOf(conditionFacts(seen, situation), round.status?.conditions, {
+  const conditions = conditionsOf(conditionFacts(seen, situation, placed), round.status?.conditions, {
     now,
     generation: round.generation,
   })
   return withoutUndefined({
     ...(situation.kind === 'hubUnreachable' || seen.campaign.kind === 'unreachable'
       ? lastKnown(round.status)
-      : progress(seen)),
+      : { ...progress(seen), ...tierStatus(seen, placed) }),
     observedGeneration: round.generation,
     phase: phaseOf(situation),
     rounds: round.spec.rounds,

@@ -13,8 +13,9 @@ export function transitions(
     ...roundsDone(before, after),
     ...published(before, after),
     ...newAttention(before, after),
+    ...newEpochs(before, after),
     ...conditionEvents(before?.conditions, after.conditions, {
-      warnWhenFalse: ['ParticipantsAvailable'],
+      warnWhenFalse: ['ParticipantsAvailable', 'ControllersAvailable'],
       sayWhenTrue: ['Complete'],
       warnWhenTrue: ['Failed'],
       warnReasons: { Progressing: ['HubUnreachable'], ModelReady: ['ModelNotFound'] },
@@ -76,4 +77,18 @@ function newAttention(before: FederatedRoundStatus | undefined, after: Federated
     .filter((entry) => !known.has(`${entry.node}/${entry.reason}`))
     .slice(0, 10)
     .map((entry) => ({ type: 'Warning', reason: entry.reason, note: `${entry.node}: ${entry.message}` }))
+}
+
+/** A zone's first controller is no news; one that takes over is. */
+function newEpochs(before: FederatedRoundStatus | undefined, after: FederatedRoundStatus): EventFact[] {
+  const epochs = new Map((before?.tiers ?? []).map((tier) => [tier.zone, tier]))
+  return (after.tiers ?? [])
+    .flatMap(({ zone, epoch, node, message }): EventFact[] => {
+      const previous = epochs.get(zone)
+      if (!previous || previous.epoch === 0 || previous.epoch >= epoch) return []
+      const why = message === undefined ? '' : `: ${message}`
+      const note = `zone ${zone}: the controller of epoch ${epoch} is on node ${node}${why}`
+      return [{ type: 'Warning', reason: 'ControllerReplaced', note }]
+    })
+    .slice(0, 10)
 }

@@ -67,6 +67,7 @@ export interface Container {
     { requests?: Record<string, string> | undefined; limits?: Record<string, string> | undefined } | undefined
   securityContext?: SecurityContext | undefined
   terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError' | undefined
+  ports?: { name: string; containerPort: number; hostPort?: number | undefined }[] | undefined
   volumeMounts?: { name: string; mountPath: string; readOnly?: boolean | undefined }[] | undefined
 }
 
@@ -92,6 +93,7 @@ export interface PodSpec {
   dnsPolicy?: string | undefined
   imagePullSecrets?: { name: string }[] | undefined
   enableServiceLinks?: boolean | undefined
+  hostNetwork?: boolean | undefined
   nodeName?: string | undefined
   nodeSelector?: Record<string, string> | undefined
   affinity?: object | undefined

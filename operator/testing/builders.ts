@@ -1,6 +1,6 @@
 // Small builders for tables of decisions: every field has a sensible value, a test names only what it is about.
 import { DeviceProfileSpec } from '#crds/device-profile.ts'
-import { FederatedRoundSpec } from '#crds/federated-round.ts'
+import { FederatedRoundSpec, type FederatedRoundStatus } from '#crds/federated-round.ts'
 import { FINALIZER } from '#crds/names.ts'
 import {
   CampaignState,
@@ -10,12 +10,15 @@ import {
 } from '#federation/wire/generated/tributary.ts'
 import type { Observation } from '#operator/federated-round/decision.ts'
 import { podName } from '#operator/federated-round/participants.ts'
-import type { DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
+import { controllerName } from '#operator/federated-round/tiers.ts'
+import type { ControllerView, DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
 
 /** 2026-01-01T00:00:00Z, the moment at which the tables' campaigns are created. */
 export const T0 = Date.UTC(2026, 0, 1)
 
 export const SECOND = 1000
+
+type Tier = NonNullable<FederatedRoundStatus['tiers']>[number]
 
 export function aNode(name: string, changes: Partial<NodeView> = {}): NodeView {
   return {
@@ -71,6 +74,20 @@ export function aPod(node: string, changes: Partial<PodView> = {}): PodView {
   }
 }
 
+/** The pod of zone `north`'s controller in an epoch. */
+export function aController(node: string, changes: Partial<ControllerView> = {}): ControllerView {
+  const { zone = 'north', epoch = 1 } = changes
+  const name = controllerName({ name: 'digits', uid: 'uid-round' }, zone, epoch)
+  return { ...aPod(node), name, uid: `uid-${zone}-${epoch}`, zone, epoch, ...changes }
+}
+
+/** Status of a zone whose controller was seen. */
+export function aTier(node: string, changes: Partial<Tier> = {}): Tier {
+  const { zone = 'north', epoch = 1 } = changes
+  const { name: pod, uid: podUid } = aController(node, { zone, epoch })
+  return { zone, epoch, node, pod, podUid, state: 'Connected', received: 0, wanted: 1, ...changes }
+}
+
 export function aRoundState(changes: Partial<RoundState> = {}): RoundState {
   return RoundState.fromPartial({
     round: 1,
@@ -103,6 +120,7 @@ export function aSight(changes: Partial<Observation> = {}): Observation {
     missingProfiles: [],
     nodes: ['a', 'b', 'c'].map((name) => aNode(name)),
     pods: [],
+    controllers: [],
     campaign: aCampaign({ known: false }),
     ...changes,
   }

@@ -1,0 +1,99 @@
+// The manifest of an edge controller's pod. It is in the node's network, because training pods and agents of the zone reach
+// it by the node's address, and keeps what it accepted in a folder of the node (docs/threat-model.md).
+import { zonesOf } from '#crds/hierarchy.ts'
+import { COMPONENTS, LABELS } from '#crds/names.ts'
+import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube/resources.ts'
+import type { Applied } from '#operator/kube/types.ts'
+import type { FederatedRound } from '#operator/objects.ts'
+import type { ControllerPod } from './decision.ts'
+import { hubEnvironment, metadataOf, onlyOn, STAY, TOKEN_FOLDER, tokenVolume } from './pod.ts'
+import type { PodSettings } from './pod.ts'
+
+const STATE_FOLDER = '/var/lib/tributary'
+
+export function controllerPod(
+  round: FederatedRound,
+  pod: ControllerPod,
+  settings: PodSettings,
+): Applied<Pod> {
+  const controller = zonesOf(round.spec.hierarchy)?.controller
+  if (!controller) throw new Error(`FederatedRound ${round.name} is flat: it has no edge controllers`)
+  const { tolerations, imagePullSecrets } = round.spec.template
+  const { name, labels, ...metadata } = metadataOf(round, pod.name, COMPONENTS.controller)
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      ...metadata,
+      labels: { ...labels, [LABELS.zone]: pod.zone, [LABELS.epoch]: String(pod.epoch) },
+    },
+    spec: {
+      restartPolicy: 'OnFailure',
+      serviceAccountName: 'default',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      hostNetwork: true,
+      dnsPolicy: 'Default',
+      terminationGracePeriodSeconds: 30,
+      affinity: onlyOn(pod.node),
+      tolerations: [...tolerations, ...STAY],
+      ...(imagePullSecrets ? { imagePullSecrets } : {}),
+      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [container(round, { zone: pod.zone, ...controller }, settings)],
+      volumes: [tokenVolume(), stateVolume(`${controller.stateFolder}/${round.uid}/${pod.zone}`)],
+    },
+  }
+}
+
+interface Wanted {
+  zone: string
+  port?: number | undefined
+  resources: Container['resources']
+}
+
+function container(
+  round: FederatedRound,
+  { zone, port, resources }: Wanted,
+  settings: PodSettings,
+): Container {
+  return {
+    name: 'aggregate',
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['aggregate'],
+    env: environment(round, { zone, port: port ?? 0 }, settings),
+    resources,
+    // The scheduler then knows that the port is taken. A free one is chosen by the controller itself.
+    ...(port === undefined ? {} : { ports: [{ name: 'tier', containerPort: port, hostPort: port }] }),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    securityContext: {
+      // Root without capabilities: a folder that the kubelet makes on the node belongs to root.
+      runAsUser: 0,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumeMounts: [
+      { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
+      { name: 'state', mountPath: STATE_FOLDER },
+    ],
+  }
+}
+
+function stateVolume(path: string): Volume {
+  return { name: 'state', hostPath: { path, type: 'DirectoryOrCreate' } }
+}
+
+function environment(
+  round: FederatedRound,
+  { zone, port }: { zone: string; port: number },
+  settings: PodSettings,
+): EnvironmentVariable[] {
+  return [
+    ...hubEnvironment(round, settings),
+    { name: 'TRIBUTARY_TIER', value: zone },
+    { name: 'TRIBUTARY_NODE_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
+    { name: 'TRIBUTARY_PORT', value: String(port) },
+  ]
+}

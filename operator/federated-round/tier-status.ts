@@ -1,0 +1,100 @@
+// What the status says of zones and their edge controllers. Bounded: MOST_TIERS zones, what is beyond them as a number.
+import type { FederatedRoundStatus } from '#crds/federated-round.ts'
+import { zonesOf } from '#crds/hierarchy.ts'
+import type { ConditionFacts } from '#operator/conditions.ts'
+import { truncate } from '#operator/conditions.ts'
+import type { Observation } from './decision.ts'
+import { askedOf, furtherZones, stateOf } from './tiers.ts'
+import type { Placement } from './tiers.ts'
+
+type Tier = NonNullable<FederatedRoundStatus['tiers']>[number]
+
+/** States in which a controller takes updates. */
+const AVAILABLE = ['Connected', 'Delivered']
+/** Zones that a message names. */
+const NAMED = 5
+
+export function tierStatus(seen: Observation, placed: Placement[]): Partial<FederatedRoundStatus> {
+  if (!zonesOf(seen.round.spec.hierarchy)) return {}
+  const tiers = placed.map((placement) => tierOf(seen, placement))
+  const wanted = tiers.filter(({ state }) => state !== 'Empty')
+  return { tiers, zonesProgress: `${wanted.filter(isAvailable).length}/${wanted.length}` }
+}
+
+function tierOf(seen: Observation, placement: Placement): Tier {
+  const { zone, node, pod, podUid, epoch, members } = placement
+  const current = seen.campaign.kind === 'known' ? seen.campaign.state.current : undefined
+  const state = stateOf(seen, placement)
+  const fresh = state?.round === current?.round ? state : undefined
+  const said = stateAndMessage(seen, placement)
+  return {
+    ...{ zone, state: truncate(said.state, 64), node, pod, epoch },
+    ...(podUid === undefined ? {} : { podUid }),
+    received: fresh?.received ?? 0,
+    wanted: fresh?.wanted ?? askedOf(members, current?.participants ?? []),
+    ...(said.message === '' ? {} : { message: truncate(said.message, 512) }),
+  }
+}
+
+interface Said {
+  state: string
+  message: string
+}
+
+/** The nearest cause wins: the zone, the node, what the controller itself says, its pod. */
+function stateAndMessage(seen: Observation, placement: Placement): Said {
+  const { node, lost, trains, because, pod } = placement
+  if (!trains) return { state: 'Empty', message: 'no node of the zone may train any more' }
+  if (node === '')
+    return { state: 'NoNode', message: 'no Ready node of the zone matches; its nodes belong to the hub' }
+  if (lost !== undefined) return { state: 'Lost', message: lost }
+  const state = stateOf(seen, placement)
+  if (state?.connected && state.problemReason !== '')
+    return { state: state.problemReason, message: state.problemMessage }
+  if (state?.connected) return { state: state.delivered ? 'Delivered' : 'Connected', message: '' }
+  const found = seen.controllers.find(({ name }) => name === pod)
+  if (found?.phase !== 'Running' || found.reason !== '') {
+    const trouble = [found?.reason ?? '', found?.message ?? ''].filter((part) => part !== '').join(': ')
+    return { state: 'Starting', message: trouble || (because ?? '') }
+  }
+  return { state: 'NotConnected', message: 'the controller runs but has no connection to the hub' }
+}
+
+const isAvailable = ({ state }: Tier): boolean => AVAILABLE.includes(state)
+
+/** The condition of a campaign in zones; none when it is flat. */
+export function controllersFact(seen: Observation, placed: Placement[]): ConditionFacts[] {
+  const zones = zonesOf(seen.round.spec.hierarchy)
+  if (!zones) return []
+  const type = 'ControllersAvailable'
+  if (seen.campaign.kind === 'unreachable') {
+    const message = `the hub does not answer: ${seen.campaign.message}`
+    return [{ type, status: 'Unknown', reason: 'HubUnreachable', message }]
+  }
+  const tiers = placed.map((placement) => tierOf(seen, placement)).filter(({ state }) => state !== 'Empty')
+  if (tiers.length === 0) {
+    const message = `no node that may train has a label ${zones.nodeLabel}: all belong to the hub`
+    return [{ type, status: 'False', reason: 'NoZones', message }]
+  }
+  const missing = tiers.filter((tier) => !isAvailable(tier))
+  const verdict = verdictOf(missing)
+  const message = `${tiers.length - missing.length} of ${tiers.length} zones have a connected controller`
+  return [{ type, ...verdict, message: message + named(missing) + further(furtherZones(seen, placed)) }]
+}
+
+function verdictOf(missing: Tier[]): Pick<ConditionFacts, 'status' | 'reason'> {
+  if (missing.length === 0) return { status: 'True', reason: 'AllConnected' }
+  if (missing.every(({ state }) => state === 'Starting'))
+    return { status: 'Unknown', reason: 'ControllersStarting' }
+  return { status: 'False', reason: 'ControllersMissing' }
+}
+
+function named(missing: Tier[]): string {
+  if (missing.length === 0) return ''
+  const names = missing.slice(0, NAMED).map(({ zone, state }) => `${zone} (${state})`)
+  return `; without: ${names.join(', ')}${missing.length > NAMED ? ` and ${missing.length - NAMED} more` : ''}`
+}
+
+function further(count: number): string {
+  return count === 0 ? '' : `; nodes of ${count} further zones belong to the hub`
+}
