@@ -34,7 +34,10 @@ export async function installKinds(kubectl: Kubectl): Promise<void> {
     `--filename=${fileURLToPath(new URL('../yaml', import.meta.url))}`,
   ])
   const names = KINDS.map(({ plural }) => `customresourcedefinition/${plural}.${GROUP}`)
-  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...names])
+  // kubectl gives up on a definition that has no conditions yet.
+  await waitFor({ what: 'the kinds established', timeoutMs: 60_000 }, () =>
+    kubectl(['wait', '--for=condition=Established', '--timeout=60s', ...names]),
+  )
   // Established comes before the kinds are in discovery.
   await waitFor({ what: 'the kinds in discovery', timeoutMs: 60_000 }, async () => {
     const known = await kubectl(['api-resources', `--api-group=${GROUP}`, '--output=name', '--cached=false'])
