@@ -195,6 +195,39 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
       expect(line).toMatch(/\nshown +Training +3\/20 +7\/10 +0\.942 +v4 +\S+\n$/)
     })
 
+    it('fifty zones as a list that says of each where its controller is, and in what state', async () => {
+      await applied(minimalRound({ hierarchy: { type: 'Zones' } }, 'fifty'))
+      const tiers = Array.from({ length: 50 }, (_, k) => ({
+        ...{
+          zone: `zone-${k}`,
+          state: k === 7 ? 'Lost' : 'Connected',
+          node: `edge-${k}`,
+          pod: `fifty-${k}-1`,
+        },
+        ...{ podUid: `uid-${k}`, epoch: 1, received: 2, wanted: 3 },
+        ...(k === 7 ? { message: 'node edge-7 was deleted' } : {}),
+      }))
+      await status('fr', 'fifty', { zonesProgress: '49/50', tiers })
+      expect(await kubectl(['get', 'fr', 'fifty', '--output=wide'])).toMatch(/ZONES.*\n.* 49\/50 /)
+      const described = (await kubectl(['describe', 'fr', 'fifty'])).split('\n').map((line) => line.trim())
+      const from = described.indexOf('Tiers:')
+      const zone = described.slice(
+        described.findIndex((line) => line.endsWith('node edge-7 was deleted')) - 1,
+      )
+      expect(zone.slice(0, 9).map((line) => line.replace(/: +/, ': '))).toEqual([
+        ...[
+          'Epoch: 1',
+          'Message: node edge-7 was deleted',
+          'Node: edge-7',
+          'Pod: fifty-7-1',
+          'Pod UID: uid-7',
+        ],
+        ...['Received: 2', 'State: Lost', 'Wanted: 3', 'Zone: zone-7'],
+      ])
+      // Eight lines a zone, nine with a message.
+      expect(described.slice(from).findIndex((line) => line.startsWith('Zones Progress:'))).toBe(402)
+    })
+
     it('why it waits, when asked for more', async () => {
       await applied(minimalRound({}, 'waiting'))
       const condition = {

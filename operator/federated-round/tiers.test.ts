@@ -191,6 +191,12 @@ const oldPod = aController('a').name
 const ROWS: Row[] = [
   { name: 'stays where it is', given: running, want: ['a', 1] },
   {
+    name: 'is not waited for by its nodes when nothing could take over',
+    given: { ...running, nodes: [inZone('north', 'a'), inZone('south', 'c')] },
+    want: ['a', 1],
+    replaced: false,
+  },
+  {
     name: 'stays although its node does not match a changed selector',
     given: { ...running, zones: { controller: { nodeSelector: { matchLabels: { gateway: 'yes' } } } } },
     want: ['a', 1],
