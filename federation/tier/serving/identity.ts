@@ -1,12 +1,12 @@
-// Who is calling: the bearer token, asked of TokenReview, and remembered for at most a minute. What the caller may do
-// follows from the identity alone; no field of a message or path is believed without it.
+// Who is calling: the bearer token, asked of TokenReview or checked against the cluster's keys, and remembered for at most a minute
+// and never beyond its end. What the caller may do follows from the identity alone; no field of a message or path is believed without it.
 import { createHash } from 'node:crypto'
 import { TierError } from './errors.ts'
 import { Limiter, type Limits } from './limiter.ts'
 import type { Clock } from '../clock.ts'
 import type { Campaign } from '../rounds/campaign.ts'
 
-/** Who a token was issued to, as TokenReview says for our audience. */
+/** Who a token for our audience was issued to. */
 export interface ReviewedIdentity {
   /** `system:serviceaccount:<namespace>:<name>` */
   readonly username: string
@@ -15,6 +15,8 @@ export interface ReviewedIdentity {
   readonly podName: string | undefined
   readonly podUid: string | undefined
   readonly nodeName: string | undefined
+  /** When the token ends; absent where its reviewer looks after that. */
+  readonly expiresMs?: number
 }
 
 /** Resolves to undefined when the token is not valid; rejects when that cannot be found out now. */
@@ -112,7 +114,8 @@ export class Identities {
     this.#good.delete(key)
     this.#bad.delete(key)
     const memory = identity ? this.#good : this.#bad
-    memory.set(key, { identity, untilMs: this.#clock.now() + (identity ? GOOD_FOR_MS : BAD_FOR_MS) })
+    const untilMs = this.#clock.now() + (identity ? GOOD_FOR_MS : BAD_FOR_MS)
+    memory.set(key, { identity, untilMs: Math.min(untilMs, identity?.expiresMs ?? untilMs) })
     if (memory.size <= (identity ? MAXIMUM_GOOD : MAXIMUM_BAD)) return
     const oldest = memory.keys().next().value
     if (oldest !== undefined) memory.delete(oldest)
