@@ -9,7 +9,7 @@ import type {
   ParticipantMessage,
   ParticipationServer,
 } from '../wire/generated/tributary.ts'
-import { TierError } from './serving/errors.ts'
+import { HUB, TierError } from './serving/errors.ts'
 import { evaluationProblem } from './evaluation.ts'
 import {
   authorizationOf,
@@ -29,7 +29,7 @@ import type { Campaigns } from './rounds/campaigns.ts'
 import { unfinishedTraining } from './rounds/unfinished.ts'
 
 export interface ParticipationContext extends CallContext {
-  readonly campaigns: Campaigns
+  readonly campaigns: Pick<Campaigns, 'get'>
   readonly clock: Clock
   readonly metrics: HubMetrics
 }
@@ -45,7 +45,7 @@ export function participationService(context: ParticipationContext): Participati
     participate: (call) => {
       const fail = (error: unknown): void => {
         logUnexpected(context.logger, error, call.getPath())
-        endWithError(call, error)
+        endWithError(call, error, context.tier)
       }
       converse(context, call).catch(fail)
     },
@@ -173,7 +173,11 @@ class ParticipantSession {
     if (this.#campaign.signal.aborted) {
       endWithError(
         this.#call,
-        new TierError('unavailable', 'CampaignGone', 'the campaign or the hub is going away'),
+        new TierError(
+          'unavailable',
+          'CampaignGone',
+          `the campaign or ${this.#context.tier ?? HUB} is going away`,
+        ),
       )
       return
     }

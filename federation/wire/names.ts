@@ -48,6 +48,8 @@ export const UPLOAD_HEADERS = {
   initialLoss: 'update-initial-loss',
   /** `sha256:<hex>` of the global parameters that training started from. */
   parameters: 'update-parameters',
+  /** With the sum of an edge controller: digest of its members, as the answer to the offer said it. */
+  members: 'update-members',
 } as const
 
 /** Path of a content-addressed blob. @param digest `sha256:<64 hex>` */

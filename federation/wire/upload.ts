@@ -26,6 +26,8 @@ export interface Update {
   readonly initialLoss?: number | undefined
   /** Digest of the global parameters that training started from. */
   readonly parameters: string
+  /** Of an edge controller's sum: digest of the list of its members. */
+  readonly members?: string
   /** True when nothing of it was ever sent: sending begins without asking the hub how far it is. */
   readonly neverSent?: boolean
 }
@@ -159,6 +161,7 @@ function describe(update: Update): Record<string, string> {
     [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
     ...(update.initialLoss !== undefined && { [UPLOAD_HEADERS.initialLoss]: String(update.initialLoss) }),
+    ...(update.members !== undefined && { [UPLOAD_HEADERS.members]: update.members }),
     'content-type': 'application/octet-stream',
   }
 }

@@ -18,6 +18,7 @@ import { participationService } from '#federation/tier/participation.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { Campaigns } from '#federation/tier/rounds/campaigns.ts'
 import { phaseOf } from '#federation/tier/rounds/decide.ts'
+import { RootStages } from '#federation/tier/rounds/root-stages.ts'
 import { startMuxServer, type MuxServer } from '#federation/tier/serving/server.ts'
 import { BlobStore } from '#federation/tier/store/blobs.ts'
 import { SpareFiles } from '#federation/tier/store/spares.ts'
@@ -106,13 +107,11 @@ class Hub {
     })
     const latestVersion = (uid: string): { version: number; digest: string } | undefined =>
       this.#models.latestVersion(uid)
-    this.#campaigns = new Campaigns(
-      directory,
-      {
-        ...{ blobs: this.#blobs, spares: this.#spares, compiler, kernels: options.kernels, clock, logger },
-        ...{ metrics: this.#metrics, latestVersion, sweep },
-      },
-      (campaign) => this.#changes.notify(changeOfCampaign(campaign), stageOf(campaign)),
+    const shared = { spares: this.#spares, clock, logger, metrics: this.#metrics }
+    const { kernels } = options
+    const stages = new RootStages({ ...shared, blobs: this.#blobs, compiler, kernels, latestVersion })
+    this.#campaigns = new Campaigns(directory, { ...shared, stages, sweep }, (campaign) =>
+      this.#changes.notify(changeOfCampaign(campaign), stageOf(campaign)),
     )
   }
 

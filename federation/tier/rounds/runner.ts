@@ -1,35 +1,24 @@
-// Drives one campaign: compiles its graphs, opens the planned round, and carries out what decideRound says. Each pass
-// looks at the durable facts anew, so it does not matter where an earlier pass, or process, stopped.
+// Drives one campaign: starts it, opens the planned round, and carries out what decideRound says; where tiers differ in these,
+// its stages know. Each pass looks at the durable facts anew, so it does not matter where an earlier pass, or process, stopped.
 import type { Logger } from 'pino'
-import type { Kernels } from '#federation/aggregation/kernels.ts'
-import { ModelRefused, type CompiledTraining, type ModelCompiler } from '../compiler.ts'
 import { toTierError } from '../serving/errors.ts'
 import type { HubMetrics } from '../serving/metrics.ts'
 import type { Clock } from '../clock.ts'
-import type { BlobStore } from '../store/blobs.ts'
 import type { SpareFiles } from '../store/spares.ts'
-import type { CommitRecord, ResultRecord, StartRecord } from '../store/records.ts'
-import { orAborted } from '../sleep.ts'
+import type { CommitRecord } from '../store/records.ts'
 import type { Campaign } from './campaign.ts'
-import { transferOf } from '../plans.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
-import { deltaBetween } from './delta.ts'
-import { evaluatorsOf } from './evaluators.ts'
-import { mergeRound, type Merged } from './merging.ts'
-import { attemptToOpen } from './opening.ts'
 import { Round } from './round.ts'
-import { dropMergedBytes } from './spool.ts'
+import type { Stages } from './stages.ts'
 
 export interface RunnerContext {
-  readonly blobs: BlobStore
+  readonly stages: Stages
   readonly spares: SpareFiles
-  readonly compiler: ModelCompiler
-  readonly kernels: Kernels
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: HubMetrics
-  /** The newest version of a model once it is admitted. */
-  readonly latestVersion: (modelUid: string) => { version: number; digest: string } | undefined
+  /** Who runs the campaign; the hub unless given. */
+  readonly tier?: string
   /** Called when blobs may have become unreferenced. */
   readonly sweep: () => void
 }
@@ -91,7 +80,7 @@ export class CampaignRunner {
     } catch (error) {
       if (this.#campaign.signal.aborted) return undefined
       this.#log.error({ err: error }, 'campaign pass failed, trying again')
-      const { reason, message } = toTierError(error)
+      const { reason, message } = toTierError(error, this.#context.tier)
       this.#setTrouble({ reason, message })
       return RETRY_MS
     }
@@ -105,7 +94,7 @@ export class CampaignRunner {
 
   /** Carries out everything that is due; returns in how many milliseconds time alone makes more due. */
   async #pass(): Promise<number | undefined> {
-    await this.#startCampaign()
+    await this.#context.stages.start(this.#campaign)
     const opened = await this.#campaign.locked(() => this.#openPlannedRound())
     if (opened) this.#campaign.changed()
     for (;;) {
@@ -117,57 +106,16 @@ export class CampaignRunner {
           ? undefined
           : Math.max(1, decision.wakeAtMs - this.#context.clock.now())
       }
-      if (decision.act === 'merge') await this.#merge(round)
+      if (decision.act === 'merge' && !(await this.#context.stages.afterCommit(this.#campaign, round)))
+        return undefined
       this.#campaign.changed()
-    }
-  }
-
-  async #startCampaign(): Promise<void> {
-    const campaign = this.#campaign
-    const base = this.#context.latestVersion(campaign.plan.modelUid)
-    if (campaign.start || campaign.failure || campaign.plan.finished || !base) return
-    const { blobs } = this.#context
-    const compiled = await this.#compile(await blobs.read(base.digest))
-    if (compiled) {
-      await blobs.hold(async () => {
-        const record = {
-          baseVersion: base.version,
-          baseDigest: base.digest,
-          graphs: await putGraphs(blobs, compiled),
-          parameters: await blobs.put(compiled.parameters),
-          trainableCount: compiled.trainableCount,
-          tensors: [...compiled.tensors],
-          localRanges: [...(compiled.localRanges ?? [])],
-        }
-        await campaign.locked(() => campaign.saveStart(record))
-      })
-    }
-    campaign.changed()
-  }
-
-  /** Undefined when it cannot be done: trying again with the same model and plan would end the same way. */
-  async #compile(model: Uint8Array): Promise<CompiledTraining | undefined> {
-    const campaign = this.#campaign
-    const { training: configuration, personalization } = campaign.plan.training
-    try {
-      return await orAborted(
-        this.#context.compiler.compile(model, { configuration, personalization }),
-        campaign.signal,
-      )
-    } catch (error) {
-      campaign.signal.throwIfAborted()
-      this.#log.warn({ err: error }, 'training does not compile')
-      const message = error instanceof Error ? error.message : String(error)
-      const reason = error instanceof ModelRefused ? error.reason : 'CompilerFailed'
-      await campaign.locked(() => campaign.saveFailure({ reason, message }))
-      return undefined
     }
   }
 
   /** Opens the round or attempt that the plan asks for, if it follows from what is there. */
   async #openPlannedRound(): Promise<boolean> {
     const campaign = this.#campaign
-    const attempt = attemptToOpen(campaign, this.#context.clock.now())
+    const attempt = this.#context.stages.attemptToOpen(campaign, this.#context.clock.now())
     if (!attempt) return false
     const { current } = campaign
     if (current?.number === attempt.round) await current.saveAttempt(attempt)
@@ -211,52 +159,6 @@ export class CampaignRunner {
       .map(({ size: _size, acceptedMs: _accepted, countsIn: _round, ...update }) => update)
   }
 
-  async #merge(round: Round): Promise<void> {
-    const { blobs, kernels, metrics, clock } = this.#context
-    const campaign = this.#campaign
-    const stopTimer = metrics.mergeSeconds.startTimer()
-    try {
-      await blobs.hold(async () => {
-        const merged = await mergeRound(campaign, round, { blobs, kernels })
-        const delta = await this.#deltaTo(merged, round)
-        const result = { ...merged, ...(delta && { delta }) }
-        await campaign.locked(() => this.#recordResult(round, result, clock.now()))
-      })
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error
-      // The same updates would give the same numbers again.
-      this.#log.warn({ err: error, round: round.number }, 'the merge diverged')
-      await campaign.locked(() => campaign.saveFailure({ reason: 'MergeDiverged', message: error.message }))
-      return
-    }
-    stopTimer()
-    await dropMergedBytes(campaign, round, this.#context.spares)
-  }
-
-  /** Never the reason that a round does not go on. */
-  async #deltaTo({ parameters }: Merged, round: Round): Promise<ResultRecord['delta']> {
-    const { plan, start, signal } = this.#campaign
-    if (!start || transferOf(plan.training).download.type === 'Full') return undefined
-    const context = { ...this.#context, tensors: start.tensors }
-    try {
-      return await orAborted(deltaBetween(round.attempt.base, parameters, context), signal)
-    } catch (error) {
-      signal.throwIfAborted()
-      this.#log.warn({ err: error, round: round.number }, 'no delta of the parameters is offered')
-      return undefined
-    }
-  }
-
-  async #recordResult(
-    round: Round,
-    merged: Merged & Pick<ResultRecord, 'delta'>,
-    mergedMs: number,
-  ): Promise<void> {
-    const evaluators = evaluatorsOf(this.#campaign, round)
-    const evaluationDeadlineMs = mergedMs + this.#campaign.plan.evaluationDeadlineSeconds * 1000
-    await round.save('result', { ...merged, mergedMs, evaluationDeadlineMs, evaluators })
-  }
-
   async #forgetOldRounds(): Promise<void> {
     const { current, keptRounds, rounds, buffers } = this.#campaign
     const newest = current?.number ?? 0
@@ -267,20 +169,5 @@ export class CampaignRunner {
       await round.remove()
     }
     if (old.length > 0) this.#context.sweep()
-  }
-}
-
-async function putGraphs(
-  blobs: BlobStore,
-  { manifest, trainingStep, evaluation, personal }: CompiledTraining,
-): Promise<StartRecord['graphs']> {
-  return {
-    manifest: await blobs.put(manifest),
-    trainingStep: await blobs.put(trainingStep),
-    evaluation: await blobs.put(evaluation),
-    ...(personal && {
-      personalManifest: await blobs.put(personal.manifest),
-      personalTrainingStep: await blobs.put(personal.trainingStep),
-    }),
   }
 }

@@ -1,5 +1,5 @@
 // Errors that a caller is meant to see, each with one kind that both gRPC and HTTP have a code for. Anything else
-// that is thrown is the hub's own trouble: logged here, and told to the caller without its details.
+// that is thrown is the tier's own trouble: logged here, and told to the caller without its details.
 import { status } from '@grpc/grpc-js'
 import { ModelRefused } from '../compiler.ts'
 
@@ -43,12 +43,17 @@ export class TierError extends Error {
   }
 }
 
-/** What the caller is told about any error. */
-export function toTierError(error: unknown): TierError {
+export const HUB = 'the hub'
+
+/**
+ * What the caller is told about any error.
+ * @param tier who answers, such as "the edge controller of zone-a"
+ */
+export function toTierError(error: unknown, tier: string = HUB): TierError {
   if (error instanceof TierError) return error
   if (error instanceof ModelRefused) return new TierError('refused', error.reason, error.message)
   if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
-    return new TierError('diskFull', 'DiskFull', "the hub's volume is full")
+    return new TierError('diskFull', 'DiskFull', `the disk of ${tier} is full`)
   }
-  return new TierError('unavailable', 'InternalError', 'the hub could not do this; its log says why')
+  return new TierError('unavailable', 'InternalError', `${tier} could not do this; its log says why`)
 }

@@ -14,21 +14,23 @@ export function authorizationOf(metadata: Metadata): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-export function toServiceError(error: unknown): Partial<ServiceError> {
-  const shown = toTierError(error)
+export function toServiceError(error: unknown, tier?: string): Partial<ServiceError> {
+  const shown = toTierError(error, tier)
   const metadata = new Metadata()
   metadata.set(REASON, shown.reason)
   return { code: shown.grpcCode, details: shown.message, metadata }
 }
 
 export interface CallContext {
-  readonly identities: Identities
+  readonly identities: Pick<Identities, 'identify'>
   readonly logger: Logger
+  /** Who answers; the hub unless given. */
+  readonly tier?: string
 }
 
 /** A unary method whose handler is an async function of identity and request. */
 export function unary<Request, Response>(
-  { identities, logger }: CallContext,
+  { identities, logger, tier }: CallContext,
   handler: (request: Request, identity: ReviewedIdentity) => Promise<Response>,
 ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   return (call, callback) => {
@@ -38,7 +40,7 @@ export function unary<Request, Response>(
       (response) => callback(null, response),
       (error: unknown) => {
         logUnexpected(logger, error, call.getPath())
-        callback(toServiceError(error))
+        callback(toServiceError(error, tier))
       },
     )
   }
@@ -67,6 +69,6 @@ interface WritableStream {
 }
 
 /** Ends a stream with an error status. */
-export function endWithError(call: WritableStream, error: unknown): void {
-  if (!call.destroyed) call.emit('error', toServiceError(error))
+export function endWithError(call: WritableStream, error: unknown, tier?: string): void {
+  if (!call.destroyed) call.emit('error', toServiceError(error, tier))
 }

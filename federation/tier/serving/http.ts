@@ -1,4 +1,4 @@
-// The HTTP half of the hub's port: finds the route, and turns every error into application/problem+json.
+// The HTTP half of a tier's port: finds the route, and turns every error into application/problem+json.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Logger } from 'pino'
 import { MAXIMUM_CHUNK_BYTES } from '#federation/wire/names.ts'
@@ -23,7 +23,8 @@ export interface Routes {
 const BLOB = /^\/v1alpha1\/blobs\/sha256\/([0-9a-f]{64})$/
 const UPDATE = /^\/v1alpha1\/campaigns\/([^/]{1,256})\/rounds\/([1-9][0-9]{0,8})\/updates\/([^/]{1,1024})$/
 
-export function httpListener(routes: Routes, logger: Logger): RequestListener {
+/** @param tier who answers; the hub unless given */
+export function httpListener(routes: Routes, logger: Logger, tier?: string): RequestListener {
   return (request, response) => {
     const exchange = { request, response }
     // A client that goes away is told nothing; whoever reads or writes the body sees it too.
@@ -32,7 +33,7 @@ export function httpListener(routes: Routes, logger: Logger): RequestListener {
     route(routes, exchange).catch((error: unknown) => {
       if (!(error instanceof TierError))
         logger.error({ err: error, method: request.method }, 'request failed')
-      sendProblem(exchange, toTierError(error))
+      sendProblem(exchange, toTierError(error, tier))
     })
   }
 }
