@@ -30,11 +30,11 @@ const Controller = z
     stateFolder: matching(
       /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$/,
       256,
-      'an absolute path of at least two folders, such as /var/lib/tributary/controllers, of letters, digits, -, _ and . without hidden or parent folders',
+      'an absolute path of at least two folders, such as /var/lib/tributary-controllers, of letters, digits, -, _ and . without hidden or parent folders',
     )
-      .default('/var/lib/tributary/controllers')
+      .default('/var/lib/tributary-controllers')
       .describe(
-        'Folder of the node in which controllers keep what they accepted, each in a folder of its own: UID of the FederatedRound, then zone. Made when it is missing.',
+        'Folder of the node in which controllers keep what they accepted, each in a folder of its own: UID of the FederatedRound, then zone. Made when it is missing. Not inside the folder of the agents (agent.storePath of the chart): they clear away what they do not know.',
       ),
     port: z
       .int()

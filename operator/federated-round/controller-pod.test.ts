@@ -45,7 +45,7 @@ describe("an edge controller's pod", () => {
     const folder = (controller?: object) =>
       made(controller).spec?.volumes?.find(({ name }) => name === 'state')?.hostPath
     expect(folder()).toEqual({
-      path: '/var/lib/tributary/controllers/uid-round/North_1',
+      path: '/var/lib/tributary-controllers/uid-round/North_1',
       type: 'DirectoryOrCreate',
     })
     expect(folder({ stateFolder: '/mnt/disk' })?.path).toBe('/mnt/disk/uid-round/North_1')
