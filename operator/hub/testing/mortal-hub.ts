@@ -17,16 +17,19 @@ export class MortalHub {
   readonly directory: string
   readonly #certificate: TestCertificate
   readonly #settings: Omit<HubProcessSettings, 'port'>
+  readonly #preload: URL | undefined
   #child: ChildProcess | undefined
   #port = 0
 
-  private constructor(settings: Omit<HubProcessSettings, 'port'>) {
+  private constructor(settings: Omit<HubProcessSettings, 'port'>, preload: URL | undefined) {
     this.directory = settings.directory
     this.#certificate = settings.certificate
     this.#settings = settings
+    this.#preload = preload
   }
 
-  static async create(model: Uint8Array): Promise<MortalHub> {
+  /** @param preload a module that the process loads before anything of the hub */
+  static async create(model: Uint8Array, preload?: URL): Promise<MortalHub> {
     const root = await mkdtemp(join(tmpdir(), 'tributary-mortal-'))
     const modelFile = join(root, 'model')
     await writeFile(modelFile, model)
@@ -34,7 +37,8 @@ export class MortalHub {
       .privateKey.export({ type: 'pkcs8', format: 'pem' })
       .toString()
     const certificate = await testCertificate()
-    const hub = new MortalHub({ directory: join(root, 'volume'), certificate, signingKey, modelFile })
+    const directory = join(root, 'volume')
+    const hub = new MortalHub({ directory, certificate, signingKey, modelFile }, preload)
     await hub.start()
     return hub
   }
@@ -45,7 +49,8 @@ export class MortalHub {
 
   async start(): Promise<void> {
     const settings: HubProcessSettings = { ...this.#settings, port: this.#port }
-    const child = spawn(process.execPath, [ENTRY, JSON.stringify(settings)], {
+    const preload = this.#preload ? ['--import', this.#preload.href] : []
+    const child = spawn(process.execPath, [...preload, ENTRY, JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child

@@ -1,0 +1,57 @@
+/*
+ * Wrong hubs, each by one change of a line of the right one, for showing that the oracle notices: loaded before the hub as
+ * `hub-mutants.ts?mutant=<name>`. A line that is no longer there ends the process, so that no mutant is quietly right.
+ */
+import { registerHooks } from 'node:module'
+
+interface Mutant {
+  /** End of the path of the file that is changed. */
+  readonly file: string
+  readonly right: string
+  readonly wrong: string
+}
+
+export const HUB_MUTANTS = {
+  /** Acknowledges without a durable record. */
+  forgetful: {
+    file: '/federation/tier/rounds/round.ts',
+    right: `await writeRecord(join(this.uploadDirectory(record.participant), 'update.json'), record)`,
+    wrong: '',
+  },
+  /** Merges one update twice, the second time under another name. */
+  repetitive: {
+    file: '/federation/tier/rounds/merging.ts',
+    right: '...{ strategy, updates, kernels, signal },',
+    wrong: "...{ strategy, kernels, signal, updates: [{ ...updates[0], participant: '0' }, ...updates] },",
+  },
+  /** Takes other bytes for a key that has an update. */
+  overwriting: {
+    file: '/federation/tier/updates/upload-refusals.ts',
+    right: 'if (!accepted) return false',
+    wrong: 'if (accepted?.digest !== digest) return false',
+  },
+  /** Acknowledges what comes after the merge. */
+  hospitable: {
+    file: '/federation/tier/rounds/campaign.ts',
+    right: 'if (round.isCollecting()) return',
+    wrong: 'return',
+  },
+} satisfies Record<string, Mutant>
+
+export function hubMutant(name: keyof typeof HUB_MUTANTS): URL {
+  return new URL(`?mutant=${name}`, import.meta.url)
+}
+
+const name = new URL(import.meta.url).searchParams.get('mutant')
+if (name !== null) {
+  const { file, right, wrong }: Mutant = HUB_MUTANTS[name as keyof typeof HUB_MUTANTS]
+  registerHooks({
+    load: (url, context, nextLoad) => {
+      const loaded = nextLoad(url, context)
+      if (!url.endsWith(file)) return loaded
+      const source = Buffer.from((loaded.source ?? '') as Uint8Array).toString()
+      if (!source.includes(right)) throw new Error(`mutant ${name}: ${file} has no line ${right}`)
+      return { ...loaded, source: source.replace(right, wrong) }
+    },
+  })
+}
