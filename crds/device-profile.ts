@@ -1,7 +1,7 @@
 // DeviceProfile: a class of edge nodes, which nodes they are and where their training data lie.
 import { z } from 'zod'
-import { Conditions, LabelSelector, ObjectName } from './kubernetes.ts'
-import { matching } from './rules.ts'
+import { Conditions, LabelSelector, ObjectName, Quantity } from './kubernetes.ts'
+import { matching, rule, validations } from './rules.ts'
 
 const ColumnName = z.string().min(1).max(256)
 
@@ -28,6 +28,25 @@ const Dataset = z
   .describe('A data set that lies on the nodes and never leaves them.')
 export type Dataset = z.output<typeof Dataset>
 
+const bandwidth = 'string(self.bandwidth)'
+
+const Link = z
+  .object({
+    bandwidth: Quantity.describe(
+      'Bytes a second that the link carries in each direction, such as 1250k for 10 Mbit/s.',
+    ),
+  })
+  .meta(
+    validations(
+      rule(
+        `!isQuantity(${bandwidth}) || quantity(${bandwidth}).compareTo(quantity('1Ki')) >= 0`,
+        'must be at least 1Ki bytes a second',
+        { fieldPath: '.bandwidth', value: bandwidth },
+      ),
+    ),
+  )
+  .describe("Each of these nodes' link to the hub.")
+
 export const DeviceProfileSpec = z
   .object({
     nodeSelector: LabelSelector.describe(
@@ -39,6 +58,7 @@ export const DeviceProfileSpec = z
       .default([])
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
       .describe('Data sets on these nodes, by name.'),
+    link: Link.optional(),
   })
   .describe('What is wanted.')
 export type DeviceProfileSpec = z.output<typeof DeviceProfileSpec>

@@ -136,6 +136,11 @@ export const FederatedRoundSpec = z
       .describe(
         'Seconds from creation after which the campaign fails with DeadlineExceeded. Absent: no limit.',
       ),
+    maxOfflineSeconds: seconds(60, 2592000)
+      .default(86400)
+      .describe(
+        'Seconds that a node may be unreachable before its training pod is given up. Until then the pod is not evicted, and its token stays good. A change applies to pods created after it.',
+      ),
     training: Training,
     evaluation: Evaluation,
     aggregation: Aggregation,

@@ -75,6 +75,15 @@ export const Transfer = z
       })
       .prefault({})
       .describe('From the hub to the nodes.'),
+    linkFraction: z
+      .number()
+      .gt(0)
+      .max(1)
+      .meta(validations(rule('self >= 0.001', 'must be from 0.001 to 1')))
+      .optional()
+      .describe(
+        "Share of a node's link (link.bandwidth of its DeviceProfile) that the campaign's uploads take together, and each download; at least 1 KiB/s. Absent: all of it.",
+      ),
   })
   .prefault({})
   .describe('How updates and parameters travel. Cannot be changed.')

@@ -51,6 +51,16 @@ describe('readSettings', () => {
       value: '../x',
       want: /TRIBUTARY_CAMPAIGN: expected the UID of a FederatedRound/,
     },
+    {
+      name: 'TRIBUTARY_BYTES_PER_SECOND',
+      value: '1000',
+      want: /TRIBUTARY_BYTES_PER_SECOND: expected bytes a second, from 1024/,
+    },
+    {
+      name: 'TRIBUTARY_BYTES_PER_SECOND',
+      value: '1Mi',
+      want: /TRIBUTARY_BYTES_PER_SECOND: expected bytes a second/,
+    },
   ])('refuses $name $value', ({ name, value, want }) => {
     expect(() => readSettings(TrainSettings, { ...environment, [name]: value })).toThrow(want)
   })

@@ -4,6 +4,7 @@ import { type KeyObject, X509Certificate, createPublicKey } from 'node:crypto'
 
 import { z } from 'zod'
 
+import { LEAST_BYTES_PER_SECOND } from '#federation/wire/pacer.ts'
 import { parseHubAddress } from '#federation/wire/endpoint.ts'
 
 const authority = z
@@ -22,6 +23,8 @@ const HubSettings = z.object({
   TRIBUTARY_HUB_CA: authority,
 })
 
+const bytesPerSecond = `expected bytes a second, from ${LEAST_BYTES_PER_SECOND}`
+
 export const TrainSettings = HubSettings.extend({
   TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
   TRIBUTARY_NODE_NAME: z.string().min(1).max(253),
@@ -30,6 +33,12 @@ export const TrainSettings = HubSettings.extend({
     .string()
     .min(1)
     .max(1024 * 1024),
+  TRIBUTARY_BYTES_PER_SECOND: z
+    .string()
+    .regex(/^\d{4,15}$/, bytesPerSecond)
+    .transform(Number)
+    .refine((value) => value >= LEAST_BYTES_PER_SECOND, bytesPerSecond)
+    .optional(),
 })
 export type TrainSettings = z.infer<typeof TrainSettings>
 

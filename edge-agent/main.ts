@@ -80,6 +80,7 @@ async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
     campaign: settings.TRIBUTARY_CAMPAIGN,
     node: settings.TRIBUTARY_NODE_NAME,
     dataset: settings.TRIBUTARY_DATASET,
+    bytesPerSecond: settings.TRIBUTARY_BYTES_PER_SECOND,
     dataFolder: flags.dataFolder,
     workFolder: flags.workFolder,
     threadEntry: new URL(import.meta.url),

@@ -13,6 +13,8 @@ export interface ObjectIdentity {
   generation: number
   createdAt: number
   deleting: boolean
+  /** When it was deleted; undefined while it is not. */
+  deletedAt?: number | undefined
   finalizers: string[]
 }
 

@@ -14,6 +14,7 @@ export function observedOf<Spec, Status>(resource: CustomResource<Spec, Status>)
     generation: metadata.generation ?? 0,
     createdAt: Date.parse(metadata.creationTimestamp ?? ''),
     deleting: metadata.deletionTimestamp !== undefined,
+    ...(metadata.deletionTimestamp !== undefined && { deletedAt: Date.parse(metadata.deletionTimestamp) }),
     finalizers: metadata.finalizers ?? [],
     spec,
     status,

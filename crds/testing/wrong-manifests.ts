@@ -231,6 +231,16 @@ const strategies: WrongManifest[] = [
 
 const pods: WrongManifest[] = [
   {
+    name: 'more than a whole link',
+    manifest: minimalRound({ transfer: { linkFraction: 1.5 } }),
+    says: ['spec.transfer.linkFraction', 'Invalid value: 1.5', 'less than or equal to 1'],
+  },
+  {
+    name: 'nodes that may not be offline for a minute',
+    manifest: minimalRound({ maxOfflineSeconds: 30 }),
+    says: ['spec.maxOfflineSeconds', 'Invalid value: 30', 'greater than or equal to 60'],
+  },
+  {
     name: 'a quantity with a unit that does not exist',
     manifest: template({ resources: { limits: { memory: '1.5GB' } } }),
     says: ['spec.template.resources.limits.memory', '"1.5GB"', '(m|k|Ki|M|Mi|G|Gi|T|Ti)'],
@@ -265,6 +275,11 @@ const pods: WrongManifest[] = [
 ]
 
 const modelsAndProfiles: WrongManifest[] = [
+  {
+    name: 'a link that carries next to nothing',
+    manifest: minimalProfile({ link: { bandwidth: 100 } }),
+    says: ['spec.link.bandwidth', '"100"', 'must be at least 1Ki bytes a second'],
+  },
   {
     name: 'a place that models cannot come from',
     manifest: minimalModel({ source: { storageUri: 's3://bucket/model.onnx' } }),

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { updateLayout } from '#federation/tensors/layout.ts'
 import { encodeParameterDelta } from '#federation/tensors/parameter-delta.ts'
 import { blobPath, updatePath } from '#federation/wire/names.ts'
+import { Pacer } from '#federation/wire/pacer.ts'
 
 import { LOCAL, ScriptedCampaign, rowsAsCsv } from '../testing/campaign.ts'
 import { runTraining } from './train.ts'
@@ -36,12 +37,19 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-async function startPod(changes: { dataset?: string; random?: () => number } = {}): Promise<string> {
+interface Changes {
+  readonly dataset?: string
+  readonly random?: () => number
+  readonly bytesPerSecond?: number
+}
+
+async function startPod(changes: Changes = {}): Promise<string> {
   const pod = runTraining({
     hub: campaign.hub.endpoint,
     campaign: CAMPAIGN,
     node: 'edge-a',
     dataset: changes.dataset ?? datasetOf('rows.csv'),
+    bytesPerSecond: changes.bytesPerSecond,
     dataFolder: folder,
     workFolder: join(folder, 'work'),
     threadEntry: new URL('./thread.ts', import.meta.url),
@@ -85,6 +93,17 @@ describe('a training pod', () => {
     campaign.finish()
     expect(await pod).toBe('Completed')
     expect(campaign.said('failure')).toEqual([])
+  })
+
+  it('keeps its transfers to the share of the link that it is told', async () => {
+    const waitMs = vi.spyOn(Pacer.prototype, 'waitMs')
+    campaign.assignTraining()
+    startPod({ bytesPerSecond: 1_000_000 }).catch(() => undefined)
+    await expect.poll(() => upload()?.accepted, { timeout: 20_000 }).toBe(true)
+    const fetched = campaign.hub.requests.filter(({ method }) => method === 'GET')
+    expect([...new Set(fetched.map(({ limit }) => limit))]).toEqual(['1000000'])
+    expect(waitMs.mock.calls.map(([bytes]) => bytes)).toEqual([upload()?.received.length])
+    waitMs.mockRestore()
   })
 
   it.each([

@@ -10,6 +10,7 @@ import { createHubClient } from '#federation/wire/channel.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
 import { HubHttp } from '#federation/wire/http.ts'
+import { Pacer } from '#federation/wire/pacer.ts'
 import { keepStreamOpen } from '#federation/wire/stream.ts'
 import { VerifiedFiles } from '#federation/wire/verified-files.ts'
 
@@ -26,6 +27,8 @@ export interface TrainOptions {
   readonly node: string
   /** JSON; see DatasetConfiguration. */
   readonly dataset: string
+  /** What transfers may take of the link. */
+  readonly bytesPerSecond?: number | undefined
   readonly dataFolder: string
   readonly workFolder: string
   /** Module that imports thread.ts. */
@@ -45,7 +48,7 @@ export async function runTraining(options: TrainOptions): Promise<string> {
   await state.open()
   const blobFolder = join(workFolder, 'blobs')
   await mkdir(blobFolder, { recursive: true })
-  const http = new HubHttp(hub)
+  const http = new HubHttp(hub, { pacer: pacerOf(options) })
   sayKernels(log)
   const trainer = new TrainerThread(options.threadEntry, { role: 'trainer', dataset, dataFolder })
   const participant: Participant = new Participant(
@@ -66,6 +69,10 @@ export async function runTraining(options: TrainOptions): Promise<string> {
     http.destroy()
     await trainer.close()
   }
+}
+
+function pacerOf({ bytesPerSecond }: TrainOptions): Pacer | undefined {
+  return bytesPerSecond === undefined ? undefined : new Pacer(bytesPerSecond)
 }
 
 /** The thread that trains loads them too; it has no log of its own. */

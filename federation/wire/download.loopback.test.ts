@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestHex } from './digest.ts'
 import { type BlobReference, type DownloadOptions, downloadBlob } from './download.ts'
 import { HubHttp } from './http.ts'
+import { Pacer } from './pacer.ts'
 import { Link } from './testing/link.ts'
 import { testCertificate } from './testing/certificate.ts'
 import { type Fault, TestHub } from './testing/test-hub.ts'
@@ -71,6 +72,14 @@ describe('a download', () => {
     const starts = hub.requests.map(({ range }) => Number(/\d+/.exec(range ?? '0')?.[0]))
     expect(starts).toEqual([...starts].sort((a, b) => a - b))
     expect(starts.at(-1)).toBeGreaterThan(0)
+  })
+
+  it('tells the hub what it may take of the link, if that is limited', async () => {
+    const limited = new HubHttp(hub.endpoint, { pacer: new Pacer(125_000) })
+    await downloadBlob(blob, folder, options({ http: limited }))
+    await downloadBlob(hub.addBlob(randomBytes(10)), folder, options())
+    expect(hub.requests.map(({ limit }) => limit)).toEqual(['125000', undefined])
+    limited.destroy()
   })
 
   it('goes on from what an earlier process left', async () => {

@@ -8,6 +8,8 @@ import type { Readable, Writable } from 'node:stream'
 import { z } from 'zod'
 
 import { type HubEndpoint, serverIdentity } from './endpoint.ts'
+import { TRANSFER_LIMIT_HEADER } from './names.ts'
+import type { Pacer } from './pacer.ts'
 
 const MAXIMUM_PROBLEM_BYTES = 64 * 1024
 
@@ -28,8 +30,8 @@ export interface HubRequest {
   readonly method: 'GET' | 'HEAD' | 'PATCH'
   readonly path: string
   readonly headers?: Record<string, string>
-  /** Writes the body; `content-length` must be among the headers. */
-  readonly body?: (outgoing: Writable) => Promise<void>
+  /** Writes the body, no faster than the pacer says; `content-length` must be among the headers. */
+  readonly body?: (outgoing: Writable, pacer: Pacer | undefined) => Promise<void>
   readonly signal: AbortSignal
   readonly pace?: Pace
 }
@@ -43,14 +45,21 @@ export interface Problem {
 /** What carries requests: one connection's owner, or something that chooses among several. */
 export type Sender = Pick<HubHttp, 'send'>
 
+export interface HubHttpOptions {
+  /** Of all bodies that are sent; each that is fetched is asked for at the same speed. Without it, as fast as the link. */
+  readonly pacer?: Pacer | undefined
+}
+
 /** Keeps connections for the requests that follow one another. The caller destroys it. */
 export class HubHttp {
   readonly #hub: HubEndpoint
   readonly #serverName: string
   readonly #agent: Agent
+  readonly #pacer: Pacer | undefined
 
-  constructor(hub: HubEndpoint) {
+  constructor(hub: HubEndpoint, { pacer }: HubHttpOptions = {}) {
     this.#hub = hub
+    this.#pacer = pacer
     const identity = serverIdentity(hub)
     this.#serverName = identity.servername
     this.#agent = new Agent({
@@ -73,10 +82,21 @@ export class HubHttp {
       method: hubRequest.method,
       path: hubRequest.path,
       signal: hubRequest.signal,
-      headers: { ...hubRequest.headers, host: this.#serverName, authorization: `Bearer ${token}` },
+      headers: {
+        ...hubRequest.headers,
+        ...this.#limit(hubRequest),
+        host: this.#serverName,
+        authorization: `Bearer ${token}`,
+      },
     })
     watchPace(outgoing, hubRequest.pace ?? DEFAULT_PACE)
-    return await exchange(outgoing, hubRequest.body)
+    const { body } = hubRequest
+    return await exchange(outgoing, body && (async () => body(outgoing, this.#pacer)))
+  }
+
+  #limit({ method }: HubRequest): Record<string, string> {
+    const limit = method === 'GET' ? this.#pacer?.bytesPerSecond : undefined
+    return limit === undefined ? {} : { [TRANSFER_LIMIT_HEADER]: String(limit) }
   }
 
   destroy(): void {
@@ -85,13 +105,16 @@ export class HubHttp {
 }
 
 /** The first of: a response, or the failure of either direction. A hub may answer before it has read everything. */
-async function exchange(outgoing: ClientRequest, body: HubRequest['body']): Promise<IncomingMessage> {
+async function exchange(
+  outgoing: ClientRequest,
+  body: (() => Promise<void>) | undefined,
+): Promise<IncomingMessage> {
   const answered = once(outgoing, 'response')
   // A connection may still break once the response is there: that shows on the response's own stream.
   outgoing.on('error', () => {})
   if (body) {
     const fail = (error: Error): void => void outgoing.destroy(error)
-    body(outgoing).then(() => outgoing.end(), fail)
+    body().then(() => outgoing.end(), fail)
   } else outgoing.end()
   const [response] = (await answered) as [IncomingMessage]
   response.once('close', () => {

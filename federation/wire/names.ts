@@ -28,6 +28,9 @@ export const MAXIMUM_BLOB_BYTES = 2 * 1024 * 1024 * 1024
 /** Bytes of one upload request's body at most; a client sends a larger update as several requests. */
 export const MAXIMUM_CHUNK_BYTES = 64 * 1024 * 1024
 
+/** HTTP header of a `GET`: bytes a second, at least 1024, at which the body should be sent. */
+export const TRANSFER_LIMIT_HEADER = 'transfer-limit'
+
 /** HTTP header names of the resumable upload. Offsets and lengths are decimal bytes. */
 export const UPLOAD_HEADERS = {
   /** Request: where this body starts. Response: the bytes that are safely on disk. */

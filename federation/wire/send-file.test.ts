@@ -3,7 +3,8 @@ import { mkdtemp, open, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Pacer } from './pacer.ts'
 import { sendFile } from './send-file.ts'
 
 const BYTES = randomBytes(700_001)
@@ -40,11 +41,22 @@ describe('a file on its way', () => {
   ])('arrives as it is, bytes $start to $end', async ({ start, end }) => {
     const outgoing = new Slow()
     let counted = 0
-    await sendFile(file, { start, end }, outgoing, (bytes) => {
-      counted += bytes
+    await sendFile(file, { start, end }, outgoing, {
+      onSent: (bytes) => {
+        counted += bytes
+      },
     })
     expect(Buffer.concat(outgoing.pieces).equals(BYTES.subarray(start, end))).toBe(true)
     expect([counted, outgoing.writableEnded]).toEqual([end - start, false])
+  })
+
+  it('is divided into pieces that its pacer has counted', async () => {
+    const outgoing = new Slow()
+    const pacer = new Pacer(2_000_000)
+    const waitMs = vi.spyOn(pacer, 'waitMs').mockReturnValue(0)
+    await sendFile(file, { start: 0, end: 700_001 }, outgoing, { pacer })
+    expect(Buffer.concat(outgoing.pieces).equals(BYTES)).toBe(true)
+    expect(waitMs.mock.calls.map(([bytes]) => bytes)).toEqual([250_000, 250_000, 200_001])
   })
 
   it('that is shorter than announced is an error', async () => {

@@ -2,6 +2,9 @@
 // nothing is allocated for a piece and nobody has to collect it afterwards; a slow receiver makes the disk wait.
 import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Pacer } from './pacer.ts'
 
 const PIECE_BYTES = 256 * 1024
 
@@ -11,18 +14,24 @@ export interface ByteRange {
   readonly end: number
 }
 
+export interface SendOptions {
+  /** Called with the length of each piece that the system has taken. */
+  readonly onSent?: (bytes: number) => void
+  /** Without one, as fast as the connection is. */
+  readonly pacer?: Pacer | undefined
+}
+
 /**
  * Fulfilled once the system has taken all bytes; the stream is left open. Rejects when the file is too short or the
  * connection ends.
- * @param onSent called with the length of each piece that the system has taken
  */
 export async function sendFile(
   file: FileHandle,
   { start, end }: ByteRange,
   outgoing: Writable,
-  onSent?: (bytes: number) => void,
+  { onSent, pacer }: SendOptions = {},
 ): Promise<void> {
-  const pieceBytes = Math.min(PIECE_BYTES, end - start)
+  const pieceBytes = Math.min(PIECE_BYTES, end - start, pacer?.pieceBytes ?? Infinity)
   let [current, other] = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)]
   let sent: Promise<void> = Promise.resolve()
   for (let at = start; at < end;) {
@@ -34,6 +43,7 @@ export async function sendFile(
     // Whoever awaits it may still be reading the file.
     sent.catch(() => undefined)
     at += bytesRead
+    if (pacer) await delay(pacer.waitMs(bytesRead, performance.now()))
     ;[current, other] = [other, current]
   }
   await sent

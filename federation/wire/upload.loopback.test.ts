@@ -3,11 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { digestOf } from './digest.ts'
 import { HubHttp } from './http.ts'
 import { updatePath } from './names.ts'
+import { Pacer } from './pacer.ts'
 import { Link } from './testing/link.ts'
 import { type Fault, TestHub } from './testing/test-hub.ts'
 import { type Update, type UploadOptions, uploadUpdate } from './upload.ts'
@@ -104,6 +105,15 @@ describe('an upload', () => {
       expect(await uploadUpdate(update, options(once))).toEqual({ kind: 'accepted' })
       expect(requests()).toEqual(['PATCH 0', 'PATCH 70000'])
     })
+  })
+
+  it('takes no more of the link than it may, over all its requests', async () => {
+    const pacer = new Pacer(200_000)
+    const waitMs = vi.spyOn(pacer, 'waitMs').mockReturnValue(0)
+    const limited = new HubHttp(hub.endpoint, { pacer })
+    expect(await uploadUpdate(update, options({ http: limited }))).toEqual({ kind: 'accepted' })
+    expect(waitMs.mock.calls.map(([bytes]) => bytes)).toEqual(Array(8).fill(25_000))
+    limited.destroy()
   })
 
   it('survives cuts at any byte, and sends what is missing only', async () => {

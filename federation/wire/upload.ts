@@ -8,6 +8,7 @@ import type { Writable } from 'node:stream'
 import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 import { type Pace, type Sender, byteCountHeader, readProblem } from './http.ts'
 import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } from './names.ts'
+import type { Pacer } from './pacer.ts'
 import { type ByteRange, sendFile } from './send-file.ts'
 
 export interface Update {
@@ -140,16 +141,23 @@ async function sendFrom(offset: number, update: Update, options: UploadOptions):
       [UPLOAD_HEADERS.offset]: String(offset),
       'content-length': String(length),
     },
-    ...(length > 0 && { body: async (outgoing: Writable) => sendPart(update.path, range, outgoing) }),
+    ...(length > 0 && {
+      body: async (outgoing: Writable, pacer) => sendPart(update.path, range, outgoing, pacer),
+    }),
     signal: options.signal,
     ...(options.pace && { pace: options.pace }),
   })
   return await verdict(response, update, offset)
 }
 
-async function sendPart(path: string, range: ByteRange, outgoing: Writable): Promise<void> {
+async function sendPart(
+  path: string,
+  range: ByteRange,
+  outgoing: Writable,
+  pacer: Pacer | undefined,
+): Promise<void> {
   await using file = await open(path)
-  await sendFile(file, range, outgoing)
+  await sendFile(file, range, outgoing, { pacer })
 }
 
 function describe(update: Update): Record<string, string> {

@@ -6,7 +6,7 @@ import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube
 import type { Applied } from '#operator/kube/types.ts'
 import type { FederatedRound } from '#operator/objects.ts'
 import type { ControllerPod } from './decision.ts'
-import { hubEnvironment, metadataOf, onlyOn, STAY, TOKEN_FOLDER, tokenVolume } from './pod.ts'
+import { hubEnvironment, metadataOf, onlyOn, stay, TOKEN_FOLDER, tokenVolume } from './pod.ts'
 import type { PodSettings } from './pod.ts'
 
 const STATE_FOLDER = '/var/lib/tributary'
@@ -37,11 +37,11 @@ export function controllerPod(
       dnsPolicy: 'Default',
       terminationGracePeriodSeconds: 30,
       affinity: onlyOn(pod.node),
-      tolerations: [...tolerations, ...STAY],
+      tolerations: [...tolerations, ...stay()],
       ...(imagePullSecrets ? { imagePullSecrets } : {}),
       securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
       containers: [container(round, { zone: pod.zone, ...controller }, settings)],
-      volumes: [tokenVolume(), stateVolume(`${controller.stateFolder}/${round.uid}/${pod.zone}`)],
+      volumes: [tokenVolume(round), stateVolume(`${controller.stateFolder}/${round.uid}/${pod.zone}`)],
     },
   }
 }

@@ -291,17 +291,6 @@ describe('decide on a FederatedRound', () => {
     expect(again).toEqual(first)
   })
 
-  it('deletes pods and the data in the hub before it lets the object go', () => {
-    const seen = aSight({ round: aRound({}, { deleting: true }), pods: [aPod('a')] })
-    expect(kinds(decide(seen).actions)).toEqual(['deletePod', 'deleteCampaign', 'removeFinalizer'])
-    expect(decide(seen).status).toBeUndefined()
-  })
-
-  it('does nothing about a deletion that is not ours to finish', () => {
-    const seen = aSight({ round: aRound({}, { deleting: true, finalizers: ['other/finalizer'] }) })
-    expect(decide(seen).actions).toEqual([])
-  })
-
   it('stays failed when the cause is gone', () => {
     const failed = decide(aSight({ round: aRound({ activeDeadlineSeconds: 10 }) })).status
     const later = decide(

@@ -2,8 +2,8 @@
 // between any two of them is mended by the next pass.
 import { FINALIZER } from '#crds/names.ts'
 import type { RoundPlan } from '#federation/wire/generated/tributary.ts'
+import { deleteAllPods, deletePods, deletion } from './deletion.ts'
 import type { Action, Decision, Observation } from './decision.ts'
-import type { PodView } from '#operator/objects.ts'
 import type { Candidate } from './participants.ts'
 import { podName } from './participants.ts'
 import { campaignPlan, planOfRunning } from './plan.ts'
@@ -17,7 +17,7 @@ import type { Placement } from './tiers.ts'
 const LOOK_AGAIN_MS = 15_000
 
 export function decide(seen: Observation): Decision {
-  if (seen.round.deleting) return { actions: deletion(seen) }
+  if (seen.round.deleting) return deletion(seen)
   const situation = assess(seen)
   const finalizer: Action[] = seen.round.finalizers.includes(FINALIZER) ? [] : [{ kind: 'addFinalizer' }]
   const placed = placements(seen, situation.kind === 'running' || situation.kind === 'planning')
@@ -28,15 +28,6 @@ export function decide(seen: Observation): Decision {
     status,
     ...(wake === undefined ? {} : { requeueAfterMs: wake }),
   }
-}
-
-function deletion(seen: Observation): Action[] {
-  if (!seen.round.finalizers.includes(FINALIZER)) return []
-  return [
-    ...deleteAllPods(seen),
-    { kind: 'deleteCampaign', uid: seen.round.uid },
-    { kind: 'removeFinalizer' },
-  ]
 }
 
 function actionsFor(seen: Observation, situation: Situation, placed: Placement[]): Action[] {
@@ -92,20 +83,10 @@ function createPods(seen: Observation, wanted: Candidate[]): Action[] {
   const present = new Set(seen.pods.map((pod) => pod.node))
   return wanted
     .filter((candidate) => !present.has(candidate.node.name))
-    .map(({ node, dataset }) => ({
+    .map(({ node, ...rest }) => ({
       kind: 'createPod',
-      pod: { name: podName(seen.round, node.name), node: node.name, dataset },
+      pod: { name: podName(seen.round, node.name), node: node.name, ...rest },
     }))
-}
-
-function deletePods(pods: PodView[], when: (pod: PodView) => boolean = () => true): Action[] {
-  return pods
-    .filter((pod) => !pod.deleting && when(pod))
-    .map((pod) => ({ kind: 'deletePod', name: pod.name, uid: pod.uid }))
-}
-
-function deleteAllPods(seen: Observation): Action[] {
-  return deletePods([...seen.pods, ...seen.controllers])
 }
 
 /** Pods first: telling the hub may fail, and pods that nobody needs must not wait for that. */

@@ -39,6 +39,8 @@ export interface TrainingPod {
   name: string
   node: string
   dataset: { hostPath: string; labelColumns: string[] }
+  /** What transfers may take of the node's link; absent: all of it. */
+  bytesPerSecond?: number
 }
 
 /** What an edge controller's pod is made from; controller-pod.ts turns it into a manifest. */

@@ -4,11 +4,15 @@ import { createHash } from 'node:crypto'
 import type { ParticipantState } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfile, FederatedRound, NodeView } from '#operator/objects.ts'
 import { isReady } from '#operator/objects.ts'
+import { parseQuantity } from '#operator/kube/quantity.ts'
+import { LEAST_BYTES_PER_SECOND } from '#federation/wire/pacer.ts'
 import { matches } from '#operator/selector.ts'
 
 export interface Candidate {
   node: NodeView
   dataset: { hostPath: string; labelColumns: string[] }
+  /** What transfers may take of the node's link. */
+  bytesPerSecond?: number
 }
 
 /** Nodes of the round's profiles that hold the data set, sorted by name. A node of several profiles takes the first that has it. */
@@ -19,14 +23,32 @@ export function candidates(round: FederatedRound, profiles: DeviceProfile[], nod
   const found: Candidate[] = []
   for (const node of nodes) {
     if (!matches(round.spec.participants.nodeSelector, node.labels)) continue
-    const dataset = inOrder
-      .filter((profile) => matches(profile.spec.nodeSelector, node.labels))
-      .flatMap((profile) => profile.spec.datasets)
-      .find((entry) => entry.name === round.spec.dataset)
-    if (dataset)
-      found.push({ node, dataset: { hostPath: dataset.hostPath, labelColumns: dataset.labelColumns } })
+    const profile = inOrder.find(
+      ({ spec }) => matches(spec.nodeSelector, node.labels) && holds(spec, round.spec.dataset),
+    )
+    const dataset = profile && holds(profile.spec, round.spec.dataset)
+    if (!profile || !dataset || isLinkUnknown(round, profile)) continue
+    const { hostPath, labelColumns } = dataset
+    found.push({ node, dataset: { hostPath, labelColumns }, ...rateOf(round, profile) })
   }
   return found.sort((a, b) => compareNames(a.node.name, b.node.name))
+}
+
+/** A limit that is wanted cannot be kept where nobody said what the link carries. */
+export function isLinkUnknown({ spec }: FederatedRound, profile: DeviceProfile): boolean {
+  const wanted = spec.transfer.linkFraction !== undefined && holds(profile.spec, spec.dataset) !== undefined
+  return wanted && profile.spec.link === undefined
+}
+
+function rateOf({ spec }: FederatedRound, profile: DeviceProfile): { bytesPerSecond?: number } {
+  const bandwidth = parseQuantity(profile.spec.link?.bandwidth)
+  const { linkFraction } = spec.transfer
+  if (bandwidth === undefined || linkFraction === undefined) return {}
+  return { bytesPerSecond: Math.max(LEAST_BYTES_PER_SECOND, Math.floor(bandwidth * linkFraction)) }
+}
+
+function holds({ datasets }: DeviceProfile['spec'], name: string) {
+  return datasets.find((entry) => entry.name === name)
 }
 
 /** Draws at most `perRound` Ready candidates for one attempt; `keep` are in whatever happens (their update is already accepted, or they train). */

@@ -3,7 +3,7 @@
 import { API_VERSION, COMPONENTS, LABELS } from '#crds/names.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import type { FederatedRound } from '#operator/objects.ts'
-import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube/resources.ts'
+import type { Container, EnvironmentVariable, Pod, Toleration, Volume } from '#operator/kube/resources.ts'
 import type { Applied } from '#operator/kube/types.ts'
 import type { TrainingPod } from './decision.ts'
 
@@ -21,9 +21,7 @@ const DATA_FOLDER = '/data'
 export const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
-  const { hostPath, labelColumns } = pod.dataset
-  const separator = hostPath.lastIndexOf('/')
-  const dataset = { labelColumns, path: `${DATA_FOLDER}/${hostPath.slice(separator + 1)}` }
+  const { hostPath } = pod.dataset
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -36,7 +34,7 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
       dnsPolicy: 'Default',
       terminationGracePeriodSeconds: 10,
       affinity: onlyOn(pod.node),
-      tolerations: [...round.spec.template.tolerations, ...STAY],
+      tolerations: [...round.spec.template.tolerations, ...stay(round.spec.maxOfflineSeconds)],
       ...(round.spec.template.imagePullSecrets
         ? { imagePullSecrets: round.spec.template.imagePullSecrets }
         : {}),
@@ -47,8 +45,8 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
         fsGroup: 65532,
         seccompProfile: { type: 'RuntimeDefault' },
       },
-      containers: [container(round, dataset, settings)],
-      volumes: volumes(hostPath.slice(0, separator) || '/'),
+      containers: [container(round, environment(round, pod, settings), settings)],
+      volumes: volumes(round, hostPath.slice(0, hostPath.lastIndexOf('/')) || '/'),
     },
   }
 }
@@ -67,18 +65,13 @@ export function metadataOf(round: FederatedRound, name: string, component: strin
   }
 }
 
-interface Dataset {
-  path: string
-  labelColumns: string[]
-}
-
-function container(round: FederatedRound, dataset: Dataset, settings: PodSettings): Container {
+function container(round: FederatedRound, env: EnvironmentVariable[], settings: PodSettings): Container {
   return {
     name: 'train',
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     args: ['train'],
-    env: environment(round, dataset, settings),
+    env,
     resources: round.spec.template.resources,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     securityContext: {
@@ -95,26 +88,37 @@ function container(round: FederatedRound, dataset: Dataset, settings: PodSetting
 }
 
 /** The token that the hub knows a pod by. */
-export function tokenVolume(): Volume {
-  const token = { audience: TOKEN_AUDIENCE, expirationSeconds: 3600, path: 'token' }
+export function tokenVolume({ spec }: FederatedRound): Volume {
+  const expirationSeconds = tokenSeconds(spec.maxOfflineSeconds)
+  const token = { audience: TOKEN_AUDIENCE, expirationSeconds, path: 'token' }
   return { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } }
 }
 
-function volumes(dataFolder: string): Volume[] {
+function volumes(round: FederatedRound, dataFolder: string): Volume[] {
   return [
-    tokenVolume(),
+    tokenVolume(round),
     // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
     { name: 'data', hostPath: { path: dataFolder, type: 'DirectoryOrCreate' } },
     { name: 'work', emptyDir: {} },
   ]
 }
 
-/** An unreachable node is not a failed one: its pod is awaited until the round's deadline and never evicted. */
-export const STAY = ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
-  key,
-  operator: 'Exists' as const,
-  effect: 'NoExecute' as const,
-}))
+/** An unreachable node is not a failed one: its pod is awaited for so long; for ever when nobody says how long. */
+export const stay = (tolerationSeconds?: number): Toleration[] =>
+  ['node.kubernetes.io/unreachable', 'node.kubernetes.io/not-ready'].map((key) => ({
+    key,
+    operator: 'Exists',
+    effect: 'NoExecute',
+    ...(tolerationSeconds !== undefined && { tolerationSeconds }),
+  }))
+
+/**
+ * The kubelet renews a token when a fifth of its life is left, or after a day. Whenever the API server goes out of its reach, the
+ * token is then good for as long as a node may be offline.
+ */
+function tokenSeconds(maxOfflineSeconds: number): number {
+  return Math.max(3600, Math.min(5 * maxOfflineSeconds, maxOfflineSeconds + 86_400))
+}
 
 export function onlyOn(node: string): object {
   return {
@@ -126,8 +130,19 @@ export function onlyOn(node: string): object {
   }
 }
 
-function environment(round: FederatedRound, dataset: Dataset, settings: PodSettings): EnvironmentVariable[] {
-  return [...hubEnvironment(round, settings), { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) }]
+function environment(
+  round: FederatedRound,
+  { dataset: { hostPath, labelColumns }, bytesPerSecond }: TrainingPod,
+  settings: PodSettings,
+): EnvironmentVariable[] {
+  const dataset = { labelColumns, path: `${DATA_FOLDER}/${hostPath.slice(hostPath.lastIndexOf('/') + 1)}` }
+  return [
+    ...hubEnvironment(round, settings),
+    { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) },
+    ...(bytesPerSecond === undefined
+      ? []
+      : [{ name: 'TRIBUTARY_BYTES_PER_SECOND', value: String(bytesPerSecond) }]),
+  ]
 }
 
 /** Where the hub is, and who asks. */

@@ -11,9 +11,10 @@ import { isReady } from '#operator/objects.ts'
 import { candidates, draw, trainingNodes } from './participants.ts'
 import type { Candidate } from './participants.ts'
 import type { Observation } from './decision.ts'
+import { whatIsUndeclared } from './undeclared.ts'
+import type { UndeclaredReason } from './undeclared.ts'
 
-export type WaitReason =
-  'ModelNotFound' | 'ModelNotReady' | 'ProfileNotFound' | 'DatasetNotFound' | 'NotEnoughNodes'
+export type WaitReason = 'ModelNotFound' | 'ModelNotReady' | UndeclaredReason | 'NotEnoughNodes'
 
 export type Situation =
   | { kind: 'ended'; outcome: 'Complete' | 'Failed'; reason: string; message: string }
@@ -202,24 +203,9 @@ function attemptWasJustShort(seen: Observation): Situation | undefined {
 }
 
 function nodesAreMissing(seen: Observation): Situation | undefined {
-  if (seen.missingProfiles.length > 0) {
-    return waiting(
-      seen,
-      'ProfileNotFound',
-      `there is no DeviceProfile ${seen.missingProfiles.join(', ')} in namespace ${seen.round.namespace}`,
-    )
-  }
-  const { dataset, participants, completion } = seen.round.spec
-  const holders = seen.profiles.some((profile) =>
-    profile.spec.datasets.some((entry) => entry.name === dataset),
-  )
-  if (!holders) {
-    return waiting(
-      seen,
-      'DatasetNotFound',
-      `no DeviceProfile of ${participants.profiles.join(', ')} has a data set ${dataset}`,
-    )
-  }
+  const undeclared = whatIsUndeclared(seen)
+  if (undeclared) return waiting(seen, undeclared.reason, undeclared.message)
+  const { completion } = seen.round.spec
   const pool = poolOf(seen)
   const ready = pool.filter((candidate) => isReady(candidate.node)).length
   const usable = new Set([

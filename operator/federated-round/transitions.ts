@@ -18,7 +18,7 @@ export function transitions(
       warnWhenFalse: ['ParticipantsAvailable', 'ControllersAvailable'],
       sayWhenTrue: ['Complete'],
       warnWhenTrue: ['Failed'],
-      warnReasons: { Progressing: ['HubUnreachable'], ModelReady: ['ModelNotFound'] },
+      warnReasons: { Progressing: ['HubUnreachable', 'PodsGivenUp'], ModelReady: ['ModelNotFound'] },
       sayReasons: { Progressing: ['Suspended'] },
     }),
   ]

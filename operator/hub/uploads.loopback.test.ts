@@ -2,14 +2,16 @@
 import { appendFile, mkdir, readdir, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   blobPath,
   HUB_SERVER_NAME,
   MAXIMUM_CHUNK_BYTES,
+  TRANSFER_LIMIT_HEADER,
   UPLOAD_HEADERS,
   updatePath,
 } from '#federation/wire/names.ts'
+import { Pacer } from '#federation/wire/pacer.ts'
 import { RoundState_Phase } from '#federation/wire/generated/tributary.ts'
 import {
   floats,
@@ -418,6 +420,24 @@ describe('a blob', () => {
     expect(answer.status).toBe(status)
     expect(answer.headers['etag']).toBe(`"${update.parameters}"`)
     expect(answer.body.byteLength).toBe((want[1] ?? 0) - (want[0] ?? 0))
+  })
+
+  it('is served no faster than it is asked for', async () => {
+    const waitMs = vi.spyOn(Pacer.prototype, 'waitMs').mockReturnValue(0)
+    const headers = { [TRANSFER_LIMIT_HEADER]: String(BYTES) }
+    const answer = await http(story.endpoint, { path: blobPath(update.parameters), token, headers })
+    expect([answer.status, answer.body.byteLength]).toEqual([200, BYTES])
+    expect(waitMs.mock.calls.map(([bytes]) => bytes)).toEqual(Array(8).fill(BYTES / 8))
+    waitMs.mockRestore()
+  })
+
+  it.each(['fast', '1000'])('is not served at a speed of %s', async (limit) => {
+    const headers = { [TRANSFER_LIMIT_HEADER]: limit }
+    const answer = await http(story.endpoint, { path: blobPath(update.parameters), token, headers })
+    expect([answer.status, JSON.parse(answer.body.toString())]).toMatchObject([
+      400,
+      { title: 'InvalidTransferLimit', detail: expect.stringContaining(limit) as string },
+    ])
   })
 
   it('is not served from beyond its end', async () => {

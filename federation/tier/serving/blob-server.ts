@@ -1,7 +1,10 @@
 // Serves content-addressed bytes: GET with an open range, so that a download goes on where it stopped.
 // Who may read what follows from identity: agents the published models, training pods what their campaign names.
-import { open } from 'node:fs/promises'
-import type { ServerResponse } from 'node:http'
+import { open, type FileHandle } from 'node:fs/promises'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { byteCountHeader } from '#federation/wire/http.ts'
+import { TRANSFER_LIMIT_HEADER } from '#federation/wire/names.ts'
+import { LEAST_BYTES_PER_SECOND, Pacer } from '#federation/wire/pacer.ts'
 import { sendFile, type ByteRange } from '#federation/wire/send-file.ts'
 import { TierError } from './errors.ts'
 import { requireMethod, type Exchange } from './http.ts'
@@ -30,6 +33,7 @@ export class BlobServer {
     if (size === undefined) throw new TierError('missing', 'UnknownBlob', `there is no blob ${digest}`)
     const { request, response } = exchange
     const start = startOf(request.headers.range, size)
+    const pacer = pacerOf(request.headers)
     const headers: Record<string, string | number> = {
       'content-type': 'application/octet-stream',
       'content-length': size - (start ?? 0),
@@ -43,18 +47,23 @@ export class BlobServer {
       response.end()
       return
     }
-    await this.#send(this.#context.blobs.path(digest), { start: start ?? 0, end: size }, response)
+    await using file = await open(this.#context.blobs.path(digest))
+    await this.#send(file, { start: start ?? 0, end: size }, response, pacer)
   }
 
-  async #send(path: string, range: ByteRange, response: ServerResponse): Promise<void> {
-    await using file = await open(path)
+  async #send(
+    file: FileHandle,
+    range: ByteRange,
+    response: ServerResponse,
+    pacer: Pacer | undefined,
+  ): Promise<void> {
     const idle = new IdleTimer(this.#context.idleMs, () => response.destroy())
     const onSent = (bytes: number): void => {
       idle.touch()
       this.#context.metrics.bytesSent.inc(bytes)
     }
     try {
-      await sendFile(file, range, response, onSent)
+      await sendFile(file, range, response, { onSent, pacer })
       response.end()
     } catch {
       // The client went away or stood still; it will ask for the rest.
@@ -80,6 +89,19 @@ export class IdleTimer {
   stop(): void {
     clearTimeout(this.#timer)
   }
+}
+
+/** The client knows what its link should carry. */
+function pacerOf(headers: IncomingHttpHeaders): Pacer | undefined {
+  const given = headers[TRANSFER_LIMIT_HEADER]
+  if (given === undefined) return undefined
+  const bytesPerSecond = byteCountHeader(headers, TRANSFER_LIMIT_HEADER) ?? 0
+  if (bytesPerSecond >= LEAST_BYTES_PER_SECOND) return new Pacer(bytesPerSecond)
+  throw new TierError(
+    'invalid',
+    'InvalidTransferLimit',
+    `${TRANSFER_LIMIT_HEADER} is ${String(given).slice(0, 32)}, expected bytes a second from ${LEAST_BYTES_PER_SECOND}`,
+  )
 }
 
 /** First byte wanted; undefined when all are. Only `bytes=N-` is understood, other forms get the whole (RFC 9110 §14.2). */

@@ -15,7 +15,7 @@ import {
   type ParticipationServer,
   ParticipationService,
 } from '../generated/tributary.ts'
-import { UPLOAD_HEADERS, blobPath } from '../names.ts'
+import { TRANSFER_LIMIT_HEADER, UPLOAD_HEADERS, blobPath } from '../names.ts'
 import { type TestCertificate, testCertificate } from './certificate.ts'
 
 /** What is done to one request, in the order of arrival. */
@@ -50,6 +50,7 @@ export interface ReceivedRequest {
   readonly token: string
   readonly range: string | undefined
   readonly offset: string | undefined
+  readonly limit: string | undefined
 }
 
 interface Services {
@@ -153,6 +154,7 @@ export class TestHub {
       path: url,
       token: (headers.authorization ?? '').replace('Bearer ', ''),
       range: headers.range,
+      limit: typeof headers[TRANSFER_LIMIT_HEADER] === 'string' ? headers[TRANSFER_LIMIT_HEADER] : undefined,
       offset: typeof offset === 'string' ? offset : undefined,
     })
   }
