@@ -28,6 +28,7 @@ const environment: k8s.EnvVar[] = [
   variable('TRIBUTARY_HUB_ADDRESS', action('include "tributary.hubAddress" . | quote')),
   variable('TRIBUTARY_EDGE_AGENT_IMAGE', action(imageReference('edgeAgent'))),
   variable('TRIBUTARY_EDGE_AGENT_PULL_POLICY', action('.Values.image.edgeAgent.pullPolicy')),
+  variable('TRIBUTARY_CAMPAIGNS_FOLDER', action('.Values.training.storePath | quote')),
   // Owner of what the operator makes in its namespace, so that uninstalling leaves nothing.
   variable('TRIBUTARY_DEPLOYMENT_NAME', nameOf('operator')),
   TOKEN_FILE,

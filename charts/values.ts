@@ -191,6 +191,19 @@ const Agent = z
   .prefault({})
   .describe('The agents: one on every edge node, loads published versions and answers predictions.')
 
+const Training = z
+  .strictObject({
+    storePath: z
+      .string()
+      .regex(ABSOLUTE_PATH)
+      .default('/var/lib/tributary-campaigns')
+      .describe(
+        'Folder on edge nodes that holds a folder for each campaign: finished updates and what a strategy keeps on the node. Made when absent, kept on uninstall. Must not lie within agent.storePath.',
+      ),
+  })
+  .prefault({})
+  .describe('The training pods, which the operator makes in the namespaces of FederatedRounds.')
+
 export const Values = z.strictObject({
   image: z
     .strictObject({
@@ -212,6 +225,7 @@ export const Values = z.strictObject({
   operator: Operator,
   hub: Hub,
   agent: Agent,
+  training: Training,
   crds: z
     .strictObject({
       install: z.boolean().default(true).describe('True: the chart installs and upgrades the CRDs.'),

@@ -25,8 +25,11 @@ const HubSettings = z.object({
 
 const bytesPerSecond = `expected bytes a second, from ${LEAST_BYTES_PER_SECOND}`
 
-export const TrainSettings = HubSettings.extend({
+export const CampaignSettings = z.object({
   TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
+})
+
+export const TrainSettings = HubSettings.extend(CampaignSettings.shape).extend({
   TRIBUTARY_NODE_NAME: z.string().min(1).max(253),
   /** Checked when the data set is read, so that a mistake reaches the hub as a reason. */
   TRIBUTARY_DATASET: z

@@ -1,5 +1,6 @@
 // Both commands as they run in a pod: processes that are killed at any moment and started again.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -11,7 +12,7 @@ import { updatePath } from '#federation/wire/names.ts'
 import { TestHub } from '#federation/wire/testing/test-hub.ts'
 
 import { ScriptedCampaign, rowsAsCsv } from './testing/campaign.ts'
-import { type EdgeProcess, startEdgeProcess } from './testing/edge-process.ts'
+import { type EdgeProcess, PROGRAM, startEdgeProcess } from './testing/edge-process.ts'
 import { KEYS, publish } from './testing/published.ts'
 
 const CAMPAIGN = 'f0000000-0000-4000-8000-00000000000c'
@@ -69,6 +70,41 @@ describe('train', () => {
       expect(await second.exited).toBe(0)
     },
     2 * SLOW,
+  )
+
+  it(
+    'has its folder for itself, and leaves it to the next pod when it is killed',
+    async () => {
+      const first = await startPod()
+      await expect.poll(() => campaign.said('hello').length, { timeout: SLOW }).toBe(1)
+      const second = await startPod()
+      await expect.poll(() => second.log(), { timeout: SLOW }).toContain('in use by another pod')
+      expect(campaign.said('hello')).toHaveLength(1)
+      await first.kill('SIGKILL')
+      await expect.poll(() => campaign.said('hello').length, { timeout: SLOW }).toBe(2)
+      campaign.finish()
+      expect(await second.exited).toBe(0)
+      expect(await readdir(join(folder, 'work'))).toEqual(['lock'])
+    },
+    2 * SLOW,
+  )
+
+  it(
+    'makes the folder of its campaign before training, and says why it cannot',
+    async () => {
+      const prepare = (owner: string) => {
+        const args = [PROGRAM, 'prepare-folder', '--campaigns-folder', folder, `--owner=${owner}`]
+        const environment = { TRIBUTARY_CAMPAIGN: CAMPAIGN }
+        return spawnSync(process.execPath, args, { env: environment, encoding: 'utf8' })
+      }
+      expect(prepare(String(process.getuid?.() ?? 0))).toMatchObject({ status: 0 })
+      expect(await readdir(join(folder, CAMPAIGN))).toEqual([])
+      expect(prepare('nobody')).toMatchObject({
+        status: 2,
+        stdout: expect.stringContaining('--owner nobody: expected a number from 0') as string,
+      })
+    },
+    SLOW,
   )
 
   it('ends at once, and not with success, when it is told to', { timeout: 2 * SLOW }, async () => {

@@ -2,6 +2,7 @@
 // randomness and signals, and decides the exit status. The training and inference threads start from it too. What only one
 // of them needs is loaded by that one: a pod that waits for its round holds neither ONNX Runtime nor the agent's server.
 import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isMainThread, workerData } from 'node:worker_threads'
 
@@ -12,8 +13,16 @@ import { type HubEndpoint, tokenFromFile } from '#federation/wire/endpoint.ts'
 
 import packageDescription from '../package.json' with { type: 'json' }
 import type { ModelThreadSettings } from './agent/model-jobs.ts'
-import { AgentSettings, SettingsError, TrainSettings, readPublicKeys, readSettings } from './environment.ts'
+import {
+  AgentSettings,
+  CampaignSettings,
+  SettingsError,
+  TrainSettings,
+  readPublicKeys,
+  readSettings,
+} from './environment.ts'
 import type { ThreadSettings } from './train/jobs.ts'
+import type { TrainOptions } from './train/train.ts'
 
 const EXIT_SETTINGS = 2
 /** As a shell reports SIGTERM: not a success, so a training pod that a reboot ends is started again. */
@@ -75,7 +84,9 @@ interface TrainFlags {
 async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
   const settings = readSettings(TrainSettings, process.env)
   const { runTraining } = await import('./train/train.ts')
-  return await runTraining({
+  const { inOwnFolder } = await import('./folder/own.ts')
+  await mkdir(flags.workFolder, { recursive: true })
+  const options: TrainOptions = {
     hub: hubEndpoint(settings, flags.tokenFile),
     campaign: settings.TRIBUTARY_CAMPAIGN,
     node: settings.TRIBUTARY_NODE_NAME,
@@ -88,7 +99,27 @@ async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
     log,
     random: Math.random,
     signal,
-  })
+  }
+  return await inOwnFolder(
+    flags.workFolder,
+    { log, signal, now: Date.now },
+    async () => await runTraining(options),
+  )
+}
+
+interface PrepareFlags {
+  campaignsFolder: string
+  owner: string
+  keepDays: string
+}
+
+async function prepare(flags: PrepareFlags): Promise<string> {
+  const { TRIBUTARY_CAMPAIGN: campaign } = readSettings(CampaignSettings, process.env)
+  const { prepareFolder } = await import('./folder/prepare.ts')
+  const owner = readNumber('--owner', flags.owner, 0xffff_fffe)
+  const keepDays = readNumber('--keep-days', flags.keepDays, 36_500)
+  const { campaignsFolder } = flags
+  return await prepareFolder({ campaignsFolder, campaign, owner, keepDays, now: Date.now(), log })
 }
 
 interface AgentFlags {
@@ -104,7 +135,7 @@ async function agent(flags: AgentFlags, signal: AbortSignal): Promise<never> {
     hub: hubEndpoint(settings, flags.tokenFile),
     keys: readPublicKeys(settings.TRIBUTARY_SIGNING_PUBLIC_KEY),
     stateFolder: flags.stateFolder,
-    port: readPort(flags.port),
+    port: readNumber('--port', flags.port, 65_535),
     threadEntry: new URL(import.meta.url),
     softwareVersion: packageDescription.version,
     log,
@@ -113,10 +144,9 @@ async function agent(flags: AgentFlags, signal: AbortSignal): Promise<never> {
   })
 }
 
-function readPort(text: string): number {
-  const port = Number(text)
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
-  throw new SettingsError(`--port ${text}: expected a number from 0 to 65535`)
+function readNumber(flag: string, text: string, maximum: number): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) <= maximum) return Number(text)
+  throw new SettingsError(`${flag} ${text}: expected a number from 0 to ${maximum}`)
 }
 
 function program(): Command {
@@ -126,8 +156,19 @@ function program(): Command {
     .description("train on this node's data for one campaign, then exit")
     .option('--token-file <path>', "the pod's token for the hub, read anew for each call", DEFAULT_TOKEN_FILE)
     .option('--data-folder <path>', 'folder that the data set lies in', '/data')
-    .option('--work-folder <path>', 'folder for downloads and the finished update', '/work')
+    .option(
+      '--work-folder <path>',
+      'folder for downloads, the finished update and what the strategy keeps',
+      '/work',
+    )
     .action(async (flags: TrainFlags) => run(async (signal) => await train(flags, signal)))
+  edge
+    .command('prepare-folder')
+    .description("make the campaign's folder on the node before training, as root, and remove unused ones")
+    .option('--campaigns-folder <path>', 'folder that holds a folder for each campaign', '/campaigns')
+    .requiredOption('--owner <number>', 'user and group that training runs as')
+    .option('--keep-days <number>', 'folders of other campaigns that were not used for so long go', '30')
+    .action(async (flags: PrepareFlags) => run(async () => await prepare(flags)))
   edge
     .command('agent')
     .description('serve the models that the hub distributes, and go on serving without it')

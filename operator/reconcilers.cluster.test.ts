@@ -111,6 +111,7 @@ async function startOperator(hub = new ScriptedHub(), reuse?: string): Promise<R
       imagePullPolicy: 'Never',
       hubAddress: '192.0.2.1:30843',
       hubCertificateAuthority: 'PEM',
+      campaignsFolder: '/var/lib/tributary-campaigns',
     },
   }
   const watches = startCaches(options)

@@ -28,6 +28,10 @@ const OperatorEnvironment = z.object({
   TRIBUTARY_HUB_SERVICE_PORT: z.string().optional(),
   TRIBUTARY_EDGE_AGENT_IMAGE: z.string().min(1, 'expected an image reference'),
   TRIBUTARY_EDGE_AGENT_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
+  TRIBUTARY_CAMPAIGNS_FOLDER: z
+    .string()
+    .regex(/^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$/, 'expected an absolute path on edge nodes')
+    .default('/var/lib/tributary-campaigns'),
   TRIBUTARY_DEPLOYMENT_NAME: z.string().default('tributary-operator'),
   TRIBUTARY_TOKEN_FILE: z.string().default('/var/run/secrets/tributary/token'),
 })

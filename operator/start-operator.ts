@@ -63,6 +63,7 @@ export async function startOperator(
       imagePullPolicy: environment.TRIBUTARY_EDGE_AGENT_PULL_POLICY,
       hubAddress: environment.TRIBUTARY_HUB_ADDRESS,
       hubCertificateAuthority: trust.hubAuthority,
+      campaignsFolder: environment.TRIBUTARY_CAMPAIGNS_FOLDER,
     },
   }
   return elect(options, environment, trust.owner)

@@ -1,6 +1,6 @@
 // From Kubernetes objects to the small views that decisions read, pure.
 import { LABELS } from '#crds/names.ts'
-import type { Node, Pod } from './kube/resources.ts'
+import type { ContainerStatus, Node, Pod } from './kube/resources.ts'
 import type { ControllerView, NodeView, Observed, PodView } from './objects.ts'
 import type { CustomResource } from './resources.ts'
 
@@ -91,12 +91,19 @@ interface Trouble {
   message: string
 }
 
-/** ContainerCreating is the way of all pods, not a trouble. */
-function containerTrouble(pod: Pod): Trouble | undefined {
-  const status = pod.status?.containerStatuses?.[0]
-  const waiting = status?.state?.waiting
-  if (!waiting?.reason || waiting.reason === 'ContainerCreating') return undefined
-  const ended = status?.lastState?.terminated?.message ?? ''
+/** The way of all pods, not a trouble. */
+const STARTING = new Set(['ContainerCreating', 'PodInitializing'])
+
+/** Of the container that stands in the way: one that prepares the pod comes first. */
+function containerTrouble({ status }: Pod): Trouble | undefined {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+  return all.map(troubleOf).find((trouble) => trouble !== undefined)
+}
+
+function troubleOf(status: ContainerStatus): Trouble | undefined {
+  const waiting = status.state?.waiting
+  if (!waiting?.reason || STARTING.has(waiting.reason)) return undefined
+  const ended = status.lastState?.terminated?.message ?? ''
   return {
     reason: waiting.reason,
     message: [waiting.message ?? '', ended].filter((part) => part !== '').join(' — '),

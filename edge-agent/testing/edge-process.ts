@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 import { type HubEndpoint, formatHubAddress } from '#federation/wire/endpoint.ts'
 
-const PROGRAM = fileURLToPath(new URL('../main.ts', import.meta.url))
+export const PROGRAM = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 export interface EdgeProcess {
   /** What it has logged so far, a JSON object a line. */

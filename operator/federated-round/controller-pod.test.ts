@@ -10,6 +10,7 @@ const settings = {
   imagePullPolicy: 'IfNotPresent' as const,
   hubAddress: '192.0.2.10:30843',
   hubCertificateAuthority: 'PEM',
+  campaignsFolder: '/var/lib/tributary-campaigns',
 }
 const wanted = { name: 'digits-abc-2', node: 'a', zone: 'North_1', epoch: 2 }
 const made = (controller: object = {}) =>

@@ -181,7 +181,7 @@ const ROWS: Row[] = [
     },
     wantPhase: 'Completed',
     wantReason: 'Completed',
-    wantActions: ['deletePod', 'applyCampaign'],
+    wantActions: ['applyCampaign', 'deletePod'],
   },
   {
     name: 'is complete without publishing when told so',
@@ -257,7 +257,7 @@ const ROWS: Row[] = [
     },
     wantPhase: 'Failed',
     wantReason: 'Failed',
-    wantActions: ['deletePod', 'applyCampaign'],
+    wantActions: ['applyCampaign', 'deletePod'],
   },
   {
     name: 'fails when the training cannot be compiled',

@@ -89,7 +89,7 @@ function createPods(seen: Observation, wanted: Candidate[]): Action[] {
     }))
 }
 
-/** Pods first: telling the hub may fail, and pods that nobody needs must not wait for that. */
+/** The hub first: pods that hear of the end leave nothing on their nodes. Should telling it fail, the pods go all the same. */
 function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
   const nodes = seen.pods.map((pod) => pod.node).sort()
   const tiers = tierNodes(seen, placed, [])
@@ -103,7 +103,7 @@ function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
           },
         ]
       : []
-  return [...deleteAllPods(seen), ...tell]
+  return [...tell, ...deleteAllPods(seen)]
 }
 
 function wakeAfter(seen: Observation, situation: Situation): number | undefined {

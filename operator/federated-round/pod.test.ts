@@ -12,6 +12,7 @@ const SETTINGS = {
   imagePullPolicy: 'Never' as const,
   hubAddress: '192.0.2.1:30843',
   hubCertificateAuthority: 'PEM',
+  campaignsFolder: '/var/lib/tributary-campaigns',
 }
 const POD: TrainingPod = {
   name: 'digits-1',
@@ -56,6 +57,47 @@ describe('the pod of a node that cannot be reached', () => {
     expect(token?.projected?.sources?.[0]?.serviceAccountToken?.expirationSeconds).toBe(want)
     // The kubelet renews it after four fifths of its life, or after a day.
     expect(Math.max(want / 5, want - 86_400)).toBeGreaterThanOrEqual(maxOfflineSeconds)
+  })
+})
+
+describe('what a node keeps of a campaign', () => {
+  const { volumes, initContainers, containers, securityContext } = podOf()
+
+  it('lies in a folder of the campaign on the node, and outlives the pod', () => {
+    const folders = (volumes ?? []).filter(({ name }) => name === 'campaigns' || name === 'work')
+    expect(folders).toEqual([
+      {
+        name: 'campaigns',
+        hostPath: { path: '/var/lib/tributary-campaigns', type: 'DirectoryOrCreate' },
+      },
+      {
+        name: 'work',
+        hostPath: { path: '/var/lib/tributary-campaigns/uid-round', type: 'DirectoryOrCreate' },
+      },
+    ])
+  })
+
+  it('is made ready by root, which sees nothing else of the node and may do little', () => {
+    const [preparation] = initContainers ?? []
+    expect(preparation?.args).toEqual(['prepare-folder', '--owner=65532'])
+    expect(preparation?.volumeMounts).toEqual([{ name: 'campaigns', mountPath: '/campaigns' }])
+    expect(preparation?.securityContext).toMatchObject({
+      runAsUser: 0,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['CHOWN', 'DAC_OVERRIDE'] },
+    })
+  })
+
+  it("is all of the campaigns' folder that training sees, as a user without rights", () => {
+    const [training] = containers ?? []
+    expect((training?.volumeMounts ?? []).map(({ name }) => name)).toEqual(['token', 'data', 'work'])
+    expect(securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 65_532 })
+    expect(training?.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
   })
 })
 

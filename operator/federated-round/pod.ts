@@ -1,5 +1,6 @@
-// The manifest of a training pod. It meets the `restricted` Pod Security level but for one thing: a hostPath, because
-// the data lie on the node and must not leave it; it is mounted read-only (docs/threat-model.md).
+// The manifest of a training pod. It meets the `restricted` Pod Security level but for two things: hostPaths, because the data
+// lie on the node and must not leave it (mounted read-only) and what the node keeps must outlive the pod; and a first container
+// that makes the latter's folder, as root (docs/threat-model.md).
 import { API_VERSION, COMPONENTS, LABELS } from '#crds/names.ts'
 import { TOKEN_AUDIENCE } from '#federation/wire/names.ts'
 import type { FederatedRound } from '#operator/objects.ts'
@@ -14,10 +15,15 @@ export interface PodSettings {
   hubAddress: string
   /** PEM of the CA that signed the hub's certificate. */
   hubCertificateAuthority: string
+  /** Folder on edge nodes that holds a folder for each campaign, which outlives the campaign's pods there. */
+  campaignsFolder: string
 }
 
 const WORK_FOLDER = '/work'
 const DATA_FOLDER = '/data'
+const CAMPAIGNS_FOLDER = '/campaigns'
+/** User and group that training runs as. */
+const USER = 65532
 export const TOKEN_FOLDER = '/var/run/secrets/tributary'
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
@@ -40,13 +46,14 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
         : {}),
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: 65532,
-        runAsGroup: 65532,
-        fsGroup: 65532,
+        runAsUser: USER,
+        runAsGroup: USER,
+        fsGroup: USER,
         seccompProfile: { type: 'RuntimeDefault' },
       },
+      initContainers: [preparation(round, settings)],
       containers: [container(round, environment(round, pod, settings), settings)],
-      volumes: volumes(round, hostPath.slice(0, hostPath.lastIndexOf('/')) || '/'),
+      volumes: volumes(round, hostPath.slice(0, hostPath.lastIndexOf('/')) || '/', settings),
     },
   }
 }
@@ -87,6 +94,31 @@ function container(round: FederatedRound, env: EnvironmentVariable[], settings: 
   }
 }
 
+/**
+ * Gives the campaign's folder to the user that trains: the kubelet makes it for root. Root with two capabilities, one to change the
+ * owner and one to remove what other campaigns left; it sees nothing but the campaigns' folders, reads no data and has no token.
+ */
+function preparation(round: FederatedRound, settings: PodSettings): Container {
+  return {
+    name: 'prepare-folder',
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['prepare-folder', `--owner=${USER}`],
+    env: [{ name: 'TRIBUTARY_CAMPAIGN', value: round.uid }],
+    resources: round.spec.template.resources,
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    securityContext: {
+      runAsNonRoot: false,
+      runAsUser: 0,
+      runAsGroup: 0,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['CHOWN', 'DAC_OVERRIDE'] },
+    },
+    volumeMounts: [{ name: 'campaigns', mountPath: CAMPAIGNS_FOLDER }],
+  }
+}
+
 /** The token that the hub knows a pod by. */
 export function tokenVolume({ spec }: FederatedRound): Volume {
   const expirationSeconds = tokenSeconds(spec.maxOfflineSeconds)
@@ -94,12 +126,13 @@ export function tokenVolume({ spec }: FederatedRound): Volume {
   return { name: 'token', projected: { sources: [{ serviceAccountToken: token }] } }
 }
 
-function volumes(round: FederatedRound, dataFolder: string): Volume[] {
+function volumes(round: FederatedRound, dataFolder: string, { campaignsFolder }: PodSettings): Volume[] {
   return [
     tokenVolume(round),
     // DirectoryOrCreate: where the folder is missing, the pod starts and says so (DatasetUnreadable) instead of hanging in ContainerCreating.
     { name: 'data', hostPath: { path: dataFolder, type: 'DirectoryOrCreate' } },
-    { name: 'work', emptyDir: {} },
+    { name: 'campaigns', hostPath: { path: campaignsFolder, type: 'DirectoryOrCreate' } },
+    { name: 'work', hostPath: { path: `${campaignsFolder}/${round.uid}`, type: 'DirectoryOrCreate' } },
   ]
 }
 

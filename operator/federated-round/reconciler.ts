@@ -22,6 +22,9 @@ export function federatedRoundReconciler(
     transitions,
     act: (action, seen) => act(context, action, seen),
     // One node's pod that is refused (a quota, Pod Security) must not keep the round from the others.
-    isOptional: ({ kind }) => ['createPod', 'createController', 'deletePod'].includes(kind),
+    // Nor must a hub that cannot be told of the end keep the pods of a campaign that is over.
+    isOptional: (action) =>
+      ['createPod', 'createController', 'deletePod'].includes(action.kind) ||
+      (action.kind === 'applyCampaign' && action.plan.finished),
   }
 }

@@ -102,6 +102,7 @@ export interface PodSpec {
   terminationGracePeriodSeconds?: number | undefined
   activeDeadlineSeconds?: number | undefined
   securityContext?: (SecurityContext & { fsGroup?: number | undefined }) | undefined
+  initContainers?: Container[] | undefined
   containers: Container[]
   volumes?: Volume[] | undefined
 }
@@ -136,6 +137,7 @@ export interface Pod extends KubeObject {
         message?: string | undefined
         podIP?: string | undefined
         conditions?: NodeCondition[] | undefined
+        initContainerStatuses?: ContainerStatus[] | undefined
         containerStatuses?: ContainerStatus[] | undefined
       }
     | undefined
