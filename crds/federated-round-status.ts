@@ -40,6 +40,7 @@ const Tier = z.object({
     .describe(
       'How often the zone was given a controller. A controller of an earlier epoch is not heard any more.',
     ),
+  placedAt: z.iso.datetime().optional().describe('When the controller of this epoch was placed.'),
   received: z.int().min(0).describe('Updates that the controller has accepted in the current round.'),
   wanted: z.int().min(0).describe('Nodes of the zone that were asked in the current round.'),
   message: z.string().max(512).optional().describe('A sentence for people, when something is wrong.'),

@@ -22,7 +22,7 @@ export function tierStatus(seen: Observation, placed: Placement[]): Partial<Fede
 }
 
 function tierOf(seen: Observation, placement: Placement): Tier {
-  const { zone, node, pod, podUid, epoch, members } = placement
+  const { zone, node, pod, podUid, placedAt, epoch, members } = placement
   const current = seen.campaign.kind === 'known' ? seen.campaign.state.current : undefined
   const state = stateOf(seen, placement)
   const fresh = state?.round === current?.round ? state : undefined
@@ -30,6 +30,7 @@ function tierOf(seen: Observation, placement: Placement): Tier {
   return {
     ...{ zone, state: truncate(said.state, 64), node, pod, epoch },
     ...(podUid === undefined ? {} : { podUid }),
+    ...(placedAt === undefined ? {} : { placedAt }),
     received: fresh?.received ?? 0,
     wanted: fresh?.wanted ?? askedOf(members, current?.participants ?? []),
     ...(said.message === '' ? {} : { message: truncate(said.message, 512) }),

@@ -170,7 +170,7 @@ interface Row {
   want: [string, number]
   created?: string[]
   deleted?: string[]
-  /** Whether the hub's plan has the zone, and whether its nodes wait for another controller. */
+  /** Whether the hub's plan has the zone, and whether its nodes wait for a controller. */
   planned?: boolean
   replaced?: boolean
 }
@@ -191,16 +191,9 @@ const oldPod = aController('a').name
 const ROWS: Row[] = [
   { name: 'stays where it is', given: running, want: ['a', 1] },
   {
-    name: 'is not waited for by its nodes when nothing could take over',
-    given: { ...running, nodes: [inZone('north', 'a'), inZone('south', 'c')] },
-    want: ['a', 1],
-    replaced: false,
-  },
-  {
     name: 'stays although its node does not match a changed selector',
     given: { ...running, zones: { controller: { nodeSelector: { matchLabels: { gateway: 'yes' } } } } },
     want: ['a', 1],
-    replaced: false,
   },
   {
     name: 'stays while its node is unreachable for less than the tolerance',
@@ -218,6 +211,7 @@ const ROWS: Row[] = [
     want: ['b', 2],
     created: ['north/2'],
     deleted: [oldPod],
+    replaced: true,
   },
   {
     name: 'is replaced although an earlier epoch is connected',
@@ -236,7 +230,6 @@ const ROWS: Row[] = [
     name: 'is waited for when no other node can take over',
     given: { ...running, nodes: [inZone('north', 'a', lostSince(600)), ...nodes.slice(2)] },
     want: ['a', 1],
-    replaced: false,
   },
   {
     name: 'is waited for when the manifest says so',
@@ -267,7 +260,6 @@ const ROWS: Row[] = [
     want: ['b', 2],
     created: ['north/2'],
     deleted: [oldPod],
-    replaced: false,
   },
   {
     name: 'begins anew under another name when its pod was deleted',
@@ -310,7 +302,6 @@ const ROWS: Row[] = [
       nodes: [inZone('north', 'a', lostSince(5)), ...nodes.slice(2)],
     },
     want: ['a', 1],
-    replaced: false,
   },
   {
     name: 'is made again under its name when nobody has ever seen its pod',
@@ -326,7 +317,7 @@ const ROWS: Row[] = [
 ]
 
 describe('a controller', () => {
-  it.each(ROWS)('$name', ({ given, want, created = [], deleted = [], planned = true, replaced = true }) => {
+  it.each(ROWS)('$name', ({ given, want, created = [], deleted = [], planned = true, replaced }) => {
     const found = outcome(sight(with2(given)))
     const tier = found.tiers.find(({ zone }) => zone === 'north')
     expect([tier?.node, tier?.epoch]).toEqual(want)
@@ -335,7 +326,12 @@ describe('a controller', () => {
     expect(found.deleted).toEqual(deleted)
     const inPlan = found.plan.find(({ name }) => name === 'north')
     expect(inPlan !== undefined).toBe(planned)
-    if (inPlan) expect(inPlan).toMatchObject({ node: want[0], epoch: want[1], replacedWhenLost: replaced })
+    if (inPlan)
+      expect(inPlan).toMatchObject({
+        node: want[0],
+        epoch: want[1],
+        ...(replaced === undefined ? {} : { replacedWhenLost: replaced }),
+      })
   })
 
   it('remembers its epoch while no node of the zone may train, and goes on from there', () => {
@@ -373,6 +369,47 @@ describe('a controller', () => {
     )
     expect(new Set(names).size).toBe(6)
     for (const name of names) expect(name).toMatch(/^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/)
+  })
+})
+
+describe('the nodes of a zone whose controller nobody hears', () => {
+  const placedAt = (seconds: number) => new Date(T0 + 10 * SECOND - seconds * SECOND).toISOString()
+  const lastSeenUnixMs = (seconds: number) => T0 + 10 * SECOND - seconds * SECOND
+  it.each([
+    { name: 'wait for it while it starts', tier: { placedAt: placedAt(59) }, want: true },
+    { name: 'belong to the hub when it does not start', tier: { placedAt: placedAt(60) }, want: false },
+    {
+      name: 'wait for it while it may have restarted',
+      tier: { placedAt: placedAt(600) },
+      state: { lastSeenUnixMs: lastSeenUnixMs(59) },
+      want: true,
+    },
+    {
+      name: 'belong to the hub when it was not heard for longer',
+      tier: { placedAt: placedAt(600) },
+      state: { lastSeenUnixMs: lastSeenUnixMs(60) },
+      want: false,
+    },
+    {
+      name: 'wait for it when it is connected, as they always do',
+      tier: { placedAt: placedAt(600) },
+      state: { connected: true },
+      want: true,
+    },
+    {
+      name: 'belong to the hub at once when the manifest says so',
+      tier: { placedAt: placedAt(1) },
+      zones: { controller: { whenLost: 'UseHub' } },
+      want: false,
+    },
+  ])('$name', ({ tier, state, zones = {}, want }) => {
+    const seen = sight({
+      tiers: [aTier('a', tier)],
+      controllers: [aController('a')],
+      states: state ? [state] : [],
+      zones,
+    })
+    expect(outcome(seen).plan.find(({ name }) => name === 'north')?.replacedWhenLost).toBe(want)
   })
 })
 

@@ -9,6 +9,7 @@ import type { Zones } from '#crds/hierarchy.ts'
 import type { TierNode, TierState } from '#federation/wire/generated/tributary.ts'
 import type { ControllerView, FederatedRound, NodeView } from '#operator/objects.ts'
 import { isReady } from '#operator/objects.ts'
+import { timestamp } from '#operator/conditions.ts'
 import { matches } from '#operator/selector.ts'
 import type { Action, Observation } from './decision.ts'
 import { compareNames } from './participants.ts'
@@ -24,6 +25,8 @@ export interface Placement {
   node: string
   pod: string
   podUid: string | undefined
+  /** When the epoch began, as in the status. */
+  placedAt: string | undefined
   /** All nodes of the zone, sorted by name. */
   members: string[]
   /** False when no node of the zone may train any more. */
@@ -32,8 +35,8 @@ export interface Placement {
   lost: string | undefined
   /** True when the controller cannot come back, as its node was deleted. */
   gone: boolean
-  /** True when another node takes over should the controller be lost. */
-  replaceable: boolean
+  /** True when its nodes wait for the controller, or for one that takes over; false when they belong to the hub while it is not heard. */
+  awaited: boolean
   /** Why this epoch follows another one; of the pass that began it. */
   because: string | undefined
 }
@@ -86,25 +89,35 @@ interface ZoneFacts {
 }
 
 function beforeOf(facts: ZoneFacts, recorded: Recorded | undefined): Placement {
-  const { epoch = 0, node = '', pod = '', podUid } = recorded ?? {}
-  return {
-    ...{ zone: facts.zone, epoch, node, pod },
+  const { epoch = 0, node = '', pod = '', podUid, placedAt } = recorded ?? {}
+  const before = {
+    ...{ zone: facts.zone, epoch, node, pod, placedAt },
     podUid: podUid ?? facts.seen.controllers.find(({ name }) => pod !== '' && name === pod)?.uid,
     members: facts.nodes.map(({ name }) => name).sort(compareNames),
     ...{ trains: true, lost: undefined, gone: false, because: undefined },
-    replaceable: facts.zones.controller.whenLost === 'Replace' && usable(facts, node).length > 0,
+    awaited: false,
   }
+  return { ...before, awaited: isAwaited(facts, before) }
+}
+
+/** A controller that nobody hears is awaited for as long as a lost one, be it only that its image cannot be pulled. */
+function isAwaited(facts: ZoneFacts, before: Placement): boolean {
+  const { whenLost, lostAfterSeconds } = facts.zones.controller
+  if (whenLost !== 'Replace') return false
+  const state = stateOf(facts.seen, before)
+  const heard = Math.max(state?.lastSeenUnixMs ?? 0, Date.parse(before.placedAt ?? '') || 0)
+  return state?.connected === true || facts.seen.now - heard < lostAfterSeconds * 1000
 }
 
 function withoutController(before: Placement): Placement {
-  return { ...before, node: '', pod: '', podUid: undefined }
+  return { ...before, node: '', pod: '', podUid: undefined, placedAt: undefined }
 }
 
 function place(facts: ZoneFacts, before: Placement): Placement {
   if (before.node === '') return begin(facts, before, { nodes: usable(facts), because: undefined })
   const loss = lossOf(facts, before)
   if (loss) {
-    const nodes = loss.takeOver ? usable(facts, before.node) : []
+    const nodes = loss.takeOver ? usable(facts) : []
     return begin(facts, { ...before, lost: loss.why, gone: loss.gone }, { nodes, because: loss.why })
   }
   const ended = endOfPod(facts, before)
@@ -115,21 +128,24 @@ function place(facts: ZoneFacts, before: Placement): Placement {
 
 /** A new epoch on the best of the nodes; without one, what was stays. */
 function begin(
-  { seen, zone }: ZoneFacts,
+  facts: ZoneFacts,
   before: Placement,
   { nodes, because }: { nodes: NodeView[]; because: string | undefined },
 ): Placement {
+  const { seen, zone } = facts
   const node = best(nodes, `${seen.round.uid}/${zone}`)
   if (node === undefined) return before
   const epoch = before.epoch + 1
   const pod = controllerName(seen.round, zone, epoch)
-  return { ...before, epoch, node, pod, podUid: undefined, lost: undefined, gone: false, because }
+  const begun = { epoch, node, pod, podUid: undefined, placedAt: timestamp(seen.now) }
+  const placement = { ...before, ...begun, lost: undefined, gone: false, because }
+  return { ...placement, awaited: isAwaited(facts, placement) }
 }
 
 /** Nodes that may take the zone's controller now. */
-function usable({ zones, nodes }: ZoneFacts, except = ''): NodeView[] {
+function usable({ zones, nodes }: ZoneFacts): NodeView[] {
   const { nodeSelector } = zones.controller
-  return nodes.filter((node) => node.name !== except && isReady(node) && matches(nodeSelector, node.labels))
+  return nodes.filter((node) => isReady(node) && matches(nodeSelector, node.labels))
 }
 
 /** The node whose name has the least hash together with campaign and zone: the same for every operator, and spread. */
@@ -208,11 +224,11 @@ export function tierNodes({ round }: Observation, placed: Placement[], asked: st
   if (!zones) return []
   return placed
     .filter(({ node, gone }) => node !== '' && !gone)
-    .map(({ zone, node, pod, epoch, members, replaceable }) => ({
+    .map(({ zone, node, pod, epoch, members, awaited }) => ({
       ...{ name: zone, parent: '', node, pod, epoch, nodes: members },
       minimumUpdates: quorumOf(zones, askedOf(members, asked)),
       deadlineSeconds: deadlineOf(zones, round.spec.completion.deadlineSeconds),
-      replacedWhenLost: replaceable,
+      replacedWhenLost: awaited,
     }))
 }
 

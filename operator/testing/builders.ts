@@ -85,7 +85,8 @@ export function aController(node: string, changes: Partial<ControllerView> = {})
 export function aTier(node: string, changes: Partial<Tier> = {}): Tier {
   const { zone = 'north', epoch = 1 } = changes
   const { name: pod, uid: podUid } = aController(node, { zone, epoch })
-  return { zone, epoch, node, pod, podUid, state: 'Connected', received: 0, wanted: 1, ...changes }
+  const placedAt = '2025-12-31T00:00:00Z'
+  return { zone, epoch, node, pod, podUid, placedAt, state: 'Connected', received: 0, wanted: 1, ...changes }
 }
 
 export function aRoundState(changes: Partial<RoundState> = {}): RoundState {
