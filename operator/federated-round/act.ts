@@ -2,9 +2,12 @@
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { KubeClient } from '#operator/kube/api.ts'
 import { ensureCreated } from '#operator/kube/apply.ts'
+import { ApiError } from '#operator/kube/errors.ts'
 import { pods } from '#operator/kube/resources.ts'
 import { setFinalizer } from '#operator/finalizers.ts'
 import { federatedRounds } from '#operator/resources.ts'
+import { LABELS } from '#crds/names.ts'
+import type { FederatedRound } from '#operator/objects.ts'
 import { controllerPod } from './controller-pod.ts'
 import type { Action, Observation } from './decision.ts'
 import { trainingPod } from './pod.ts'
@@ -35,10 +38,21 @@ export async function act(context: ActContext, action: Action, { round }: Observ
     case 'applyCampaign':
       await hub.applyCampaign(action.plan)
       return
+    case 'expectNoPods':
+      return expectNoPods(client, round)
     case 'deleteCampaign':
       return hub.deleteCampaign(action.uid)
     case 'publishVersion':
       await hub.publishVersion(action.request)
       return
   }
+}
+
+/** The caches of rounds and of pods are filled by two watches: a pod may be there that only the other will tell of. */
+async function expectNoPods(client: KubeClient, { namespace, name, uid }: FederatedRound): Promise<void> {
+  const labelSelector = `${LABELS.federatedRound}=${uid}`
+  const { length } = await client.listAll(pods, { namespace, labelSelector })
+  if (length === 0) return
+  const message = `FederatedRound ${namespace}/${name} is not let go: ${length} of its pods are still there`
+  throw new ApiError({ status: 409, reason: 'Conflict', message })
 }

@@ -31,6 +31,8 @@ export type Action =
   | { kind: 'createController'; controller: ControllerPod }
   | { kind: 'deletePod'; name: string; uid: string }
   | { kind: 'applyCampaign'; plan: CampaignPlan }
+  /** Fails while there is a pod that the cache does not show yet. */
+  | { kind: 'expectNoPods' }
   | { kind: 'deleteCampaign'; uid: string }
   | { kind: 'publishVersion'; request: PublishRequest }
 

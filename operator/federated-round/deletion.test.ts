@@ -33,7 +33,11 @@ describe('a FederatedRound that was deleted', () => {
       pods: [aPod('a', { deleting: true })],
       want: ['deleteCampaign'],
     },
-    { name: 'goes once no pod is left', pods: [], want: ['deleteCampaign', 'removeFinalizer'] },
+    {
+      name: 'goes once no pod is left',
+      pods: [],
+      want: ['expectNoPods', 'deleteCampaign', 'removeFinalizer'],
+    },
     {
       name: 'stays until the last moment of maxOfflineSeconds',
       pods: [aPod('a', { deleting: true })],

@@ -16,7 +16,8 @@ export function deletion(seen: Observation): Decision {
   const { round, now } = seen
   if (!round.finalizers.includes(FINALIZER)) return { actions: [] }
   const actions: Action[] = [...deleteAllPods(seen), { kind: 'deleteCampaign', uid: round.uid }]
-  if (allPods(seen).length === 0) return { actions: [...actions, { kind: 'removeFinalizer' }] }
+  if (allPods(seen).length === 0)
+    return { actions: [{ kind: 'expectNoPods' }, ...actions, { kind: 'removeFinalizer' }] }
   const until = (round.deletedAt ?? now) + round.spec.maxOfflineSeconds * 1000
   if (now >= until) {
     return { actions: [...actions, { kind: 'removeFinalizer' }], status: statusOf(seen, givenUp(seen)) }
