@@ -129,6 +129,14 @@ export class ScriptedHub implements HubClient {
     this.#tell(ChangeKind.CAMPAIGN, campaign.plan)
   }
 
+  /** What the hub finds out about the namespace's model: agents that report, a file that is refused. */
+  report(namespace: string, changes: Partial<ModelState>): void {
+    const model = [...this.models.values()].find(({ plan }) => plan.namespace === namespace)
+    if (!model) throw new Error(`the hub knows no model of ${namespace}`)
+    model.state = { ...model.state, ...changes }
+    this.#tell(ChangeKind.MODEL, model.plan)
+  }
+
   campaignOf(namespace: string): Campaign {
     const campaign = [...this.campaigns.values()].find(({ plan }) => plan.namespace === namespace)
     if (!campaign) throw new Error(`the hub knows no campaign of ${namespace}`)

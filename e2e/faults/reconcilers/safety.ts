@@ -1,0 +1,78 @@
+// What must hold at every moment, not only at the end: judged by what the API server committed for the operator, in the
+// order in which it answered.
+import { FINALIZER } from '#crds/names.ts'
+import type { ProxiedRequest } from '#operator/kube/testing/fault-rules.ts'
+import type { KubeObject } from '#operator/kube/types.ts'
+import type { ScriptedHub } from '#operator/testing/scripted-hub.ts'
+import { parsePath } from './tracker.ts'
+
+interface Body {
+  kind?: string
+  metadata?: Partial<KubeObject['metadata']>
+  preconditions?: { uid?: string }
+  items?: KubeObject[] | null
+}
+
+export class Safety {
+  readonly #hub: ScriptedHub
+  readonly violations = new Set<string>()
+  /** UIDs of objects that were seen with our finalizer. */
+  readonly #held = new Set<string>()
+  /** Training pods that were created and whose deletion was not committed. */
+  readonly #pods = new Set<string>()
+
+  constructor(hub: ScriptedHub) {
+    this.#hub = hub
+  }
+
+  answered(request: ProxiedRequest, answer: { status: number; body: Buffer }): void {
+    if (answer.status >= 300) return
+    const committed = parsed(answer.body)
+    for (const object of committed.items ?? [committed]) this.seen(object)
+    const { resource, name, subresource } = parsePath(request.path)
+    if (request.method === 'GET' || resource === 'events') return
+    const sent = parsed(request.body)
+    if (resource === 'pods') this.#podWritten(request.method, name, sent)
+    if (subresource === 'status' && sent.metadata?.resourceVersion === undefined) {
+      this.violations.add(`a status of ${resource} was written whatever had changed meanwhile`)
+    }
+    if (subresource === '' && committed.metadata?.deletionTimestamp !== undefined) this.#letGo(committed)
+  }
+
+  /** The operator was shown this object. */
+  seen({ metadata }: Body): void {
+    if (metadata?.finalizers?.includes(FINALIZER) && metadata.uid !== undefined) this.#held.add(metadata.uid)
+  }
+
+  /** The hub is about to hear of this object. */
+  planned(uid: string): void {
+    if (!this.#held.has(uid)) this.violations.add('the hub heard of an object that had no finalizer yet')
+  }
+
+  #podWritten(method: string, name: string, sent: Body): void {
+    if (method === 'POST') this.#podCreated(sent)
+    if (method !== 'DELETE') return
+    this.#pods.delete(name)
+    if (sent.preconditions?.uid === undefined)
+      this.violations.add('a pod was deleted whichever one had the name by then')
+  }
+
+  #podCreated({ metadata }: Body): void {
+    this.#pods.add(metadata?.name ?? '')
+    if (!metadata?.ownerReferences?.some(({ controller }) => controller === true))
+      this.violations.add('a pod was created that the garbage collector would never find')
+  }
+
+  #letGo({ kind, metadata }: Body): void {
+    if (metadata?.finalizers?.includes(FINALIZER)) return
+    const uid = metadata?.uid ?? ''
+    if (this.#hub.campaigns.has(uid) || this.#hub.models.has(uid))
+      this.violations.add(`a ${kind ?? ''} was let go while the hub still held its data`)
+    if (kind === 'FederatedRound' && this.#pods.size > 0)
+      this.violations.add('a FederatedRound was let go while it had pods that nobody had deleted')
+  }
+}
+
+function parsed(body: Buffer): Body {
+  return body.length === 0 ? {} : (JSON.parse(body.toString('utf8')) as Body)
+}
