@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { LabelKey, LabelSelector, ResourceRequirements } from './kubernetes.ts'
 import { goesWithItsType } from './members.ts'
-import { matching, rule, seconds, validations, type Rule } from './rules.ts'
+import { rule, seconds, validations, type Rule } from './rules.ts'
 
 /** Strategies whose server only needs the mean weighted by samples: a tier may send the sum of its members in their place. */
 export const TIERED_STRATEGIES = ['FedAvg', 'FedAvgM', 'FedAdagrad', 'FedAdam', 'FedYogi', 'FedProx'] as const
@@ -27,15 +27,6 @@ const Controller = z
     nodeSelector: LabelSelector.optional().describe(
       'Nodes of a zone that may run its controller. Absent: any node of the zone, whether it trains or not.',
     ),
-    stateFolder: matching(
-      /^(\/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}$/,
-      256,
-      'an absolute path of at least two folders, such as /var/lib/tributary-controllers, of letters, digits, -, _ and . without hidden or parent folders',
-    )
-      .default('/var/lib/tributary-controllers')
-      .describe(
-        'Folder of the node in which controllers keep what they accepted, each in a folder of its own: UID of the FederatedRound, then zone. Made when it is missing. Not inside the folder of the agents (agent.storePath of the chart): they clear away what they do not know.',
-      ),
     port: z
       .int()
       .min(1024)

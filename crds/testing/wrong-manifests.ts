@@ -417,11 +417,6 @@ const hierarchies: WrongManifest[] = [
     says: ['spec.hierarchy.zones.controller.port', '443', 'greater than or equal to 1024'],
   },
   {
-    name: 'controllers that keep their state in the root of the node',
-    manifest: zones({ controller: { stateFolder: '/controllers' } }),
-    says: ['spec.hierarchy.zones.controller.stateFolder', '"/controllers"', 'at least two folders'],
-  },
-  {
     name: 'controllers that are neither replaced nor not',
     manifest: zones({ controller: { whenLost: 'Wait' } }),
     says: ['spec.hierarchy.zones.controller.whenLost', '"Wait"', 'supported values: "Replace", "UseHub"'],

@@ -42,14 +42,18 @@ describe("an edge controller's pod", () => {
     })
   })
 
-  it('keeps what it accepted in a folder of its campaign and zone on the node', () => {
-    const folder = (controller?: object) =>
-      made(controller).spec?.volumes?.find(({ name }) => name === 'state')?.hostPath
-    expect(folder()).toEqual({
-      path: '/var/lib/tributary-controllers/uid-round/North_1',
-      type: 'DirectoryOrCreate',
-    })
-    expect(folder({ stateFolder: '/mnt/disk' })?.path).toBe('/mnt/disk/uid-round/North_1')
+  it('keeps what it accepted in a folder of its zone and campaign on the node, which is made for its user', () => {
+    const { volumes, initContainers, containers, securityContext } = made().spec ?? {}
+    const paths = volumes?.flatMap(({ name, hostPath }) => (hostPath ? [[name, hostPath.path]] : []))
+    const folder = '/var/lib/tributary-campaigns/.controllers/North_1'
+    expect(paths).toEqual([
+      ['campaigns', folder],
+      ['state', `${folder}/uid-round`],
+    ])
+    expect(initContainers?.[0]?.args).toEqual(['prepare-folder', '--owner=65532'])
+    expect(initContainers?.[0]?.volumeMounts).toEqual([{ name: 'campaigns', mountPath: '/campaigns' }])
+    expect(securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532 })
+    expect(containers?.[0]?.volumeMounts?.map(({ name }) => name)).toEqual(['token', 'state'])
   })
 
   it('takes a port of the node only when the manifest names one', () => {

@@ -1,12 +1,23 @@
 // The manifest of an edge controller's pod. It is in the node's network, because training pods and agents of the zone reach
-// it by the node's address, and keeps what it accepted in a folder of the node (docs/threat-model.md).
+// it by the node's address, and keeps what it accepted in a folder of the node, which a first container makes as for a
+// training pod (docs/threat-model.md).
 import { zonesOf } from '#crds/hierarchy.ts'
 import { COMPONENTS, LABELS } from '#crds/names.ts'
 import type { Container, EnvironmentVariable, Pod, Volume } from '#operator/kube/resources.ts'
 import type { Applied } from '#operator/kube/types.ts'
 import type { FederatedRound } from '#operator/objects.ts'
 import type { ControllerPod } from './decision.ts'
-import { hubEnvironment, metadataOf, onlyOn, stay, TOKEN_FOLDER, tokenVolume } from './pod.ts'
+import {
+  containerSecurity,
+  hubEnvironment,
+  metadataOf,
+  onlyOn,
+  podSecurity,
+  preparation,
+  stay,
+  TOKEN_FOLDER,
+  tokenVolume,
+} from './pod.ts'
 import type { PodSettings } from './pod.ts'
 
 const STATE_FOLDER = '/var/lib/tributary'
@@ -39,9 +50,10 @@ export function controllerPod(
       affinity: onlyOn(pod.node),
       tolerations: [...tolerations, ...stay()],
       ...(imagePullSecrets ? { imagePullSecrets } : {}),
-      securityContext: { seccompProfile: { type: 'RuntimeDefault' } },
+      securityContext: podSecurity,
+      initContainers: [{ ...preparation(round, settings), resources: controller.resources }],
       containers: [container(round, { zone: pod.zone, ...controller }, settings)],
-      volumes: [tokenVolume(round), stateVolume(`${controller.stateFolder}/${round.uid}/${pod.zone}`)],
+      volumes: [tokenVolume(round), ...folders(round, pod.zone, settings)],
     },
   }
 }
@@ -67,13 +79,7 @@ function container(
     // The scheduler then knows that the port is taken. A free one is chosen by the controller itself.
     ...(port === undefined ? {} : { ports: [{ name: 'tier', containerPort: port, hostPort: port }] }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    securityContext: {
-      // Root without capabilities: a folder that the kubelet makes on the node belongs to root.
-      runAsUser: 0,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    },
+    securityContext: containerSecurity,
     volumeMounts: [
       { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
       { name: 'state', mountPath: STATE_FOLDER },
@@ -81,8 +87,16 @@ function container(
   }
 }
 
-function stateVolume(path: string): Volume {
-  return { name: 'state', hostPath: { path, type: 'DirectoryOrCreate' } }
+/**
+ * A folder a zone, in it one a campaign: what nobody uses any more is then cleared away as it is for training pods, in whose
+ * folder this one lies. Its name is none that a campaign's folder can have.
+ */
+function folders(round: FederatedRound, zone: string, { campaignsFolder }: PodSettings): Volume[] {
+  const ofZone = `${campaignsFolder}/.controllers/${zone}`
+  return [
+    { name: 'campaigns', hostPath: { path: ofZone, type: 'DirectoryOrCreate' } },
+    { name: 'state', hostPath: { path: `${ofZone}/${round.uid}`, type: 'DirectoryOrCreate' } },
+  ]
 }
 
 function environment(

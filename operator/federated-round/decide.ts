@@ -95,7 +95,7 @@ function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
   const tiers = tierNodes(seen, placed, [])
   const known = seen.campaign.kind === 'known' && seen.campaign.state.known
   const tell: Action[] =
-    known && seen.model && nodes.length > 0
+    known && seen.model && nodes.length + seen.controllers.length > 0
       ? [
           {
             kind: 'applyCampaign',

@@ -22,9 +22,24 @@ export interface PodSettings {
 const WORK_FOLDER = '/work'
 const DATA_FOLDER = '/data'
 const CAMPAIGNS_FOLDER = '/campaigns'
-/** User and group that training runs as. */
+/** User and group that the image runs as. */
 const USER = 65532
 export const TOKEN_FOLDER = '/var/run/secrets/tributary'
+
+/** Of pods whose work needs no right at all; their first container has its own. */
+export const podSecurity = {
+  runAsNonRoot: true,
+  runAsUser: USER,
+  runAsGroup: USER,
+  fsGroup: USER,
+  seccompProfile: { type: 'RuntimeDefault' },
+}
+
+export const containerSecurity = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+}
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
   const { hostPath } = pod.dataset
@@ -44,13 +59,7 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
       ...(round.spec.template.imagePullSecrets
         ? { imagePullSecrets: round.spec.template.imagePullSecrets }
         : {}),
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: USER,
-        runAsGroup: USER,
-        fsGroup: USER,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: podSecurity,
       initContainers: [preparation(round, settings)],
       containers: [container(round, environment(round, pod, settings), settings)],
       volumes: volumes(round, hostPath.slice(0, hostPath.lastIndexOf('/')) || '/', settings),
@@ -81,11 +90,7 @@ function container(round: FederatedRound, env: EnvironmentVariable[], settings: 
     env,
     resources: round.spec.template.resources,
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    },
+    securityContext: containerSecurity,
     volumeMounts: [
       { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
       { name: 'data', mountPath: DATA_FOLDER, readOnly: true },
@@ -98,7 +103,7 @@ function container(round: FederatedRound, env: EnvironmentVariable[], settings: 
  * Gives the campaign's folder to the user that trains: the kubelet makes it for root. Root with two capabilities, one to change the
  * owner and one to remove what other campaigns left; it sees nothing but the campaigns' folders, reads no data and has no token.
  */
-function preparation(round: FederatedRound, settings: PodSettings): Container {
+export function preparation(round: FederatedRound, settings: PodSettings): Container {
   return {
     name: 'prepare-folder',
     image: settings.image,

@@ -357,6 +357,13 @@ describe('a controller', () => {
     expect(outcome({ ...seen, campaign }).deleted).toContain(oldPod)
   })
 
+  it('hears of the end of the campaign, though no training pod is left to hear it', () => {
+    const seen = sight({ ...running, spec: { rounds: 1, publish: 'Never' } })
+    const campaign = aCampaign({ current: aRoundState({ phase: Phase.DONE }) })
+    const { actions } = decide({ ...seen, campaign, pods: [] })
+    expect(actions.map(({ kind }) => kind)).toEqual(['applyCampaign', 'deletePod'])
+  })
+
   it('goes away with its FederatedRound', () => {
     const seen = sight(running)
     expect(outcome({ ...seen, round: { ...seen.round, deleting: true } }).deleted).toContain(oldPod)
