@@ -12,19 +12,9 @@ import { LearningRateSchedule } from '../training/schedule.ts'
 import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '../wire/generated/tributary.ts'
 import { localObjectiveOf } from '../training/local-objective.ts'
 import { TierError } from './serving/errors.ts'
+import { MOST_TIERS, TierNode, tierProblems } from './tiers/tier-nodes.ts'
+import { name, seconds, uid } from './plan-fields.ts'
 
-const MAXIMUM_NAME = 200
-const uid = z
-  .string()
-  .regex(/^[0-9a-zA-Z][0-9a-zA-Z-]{0,63}$/, 'is not a UID (letters, digits and dashes, at most 64)')
-const name = z
-  .string()
-  .max(MAXIMUM_NAME)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, `is not a Kubernetes name of at most ${MAXIMUM_NAME} characters`)
-const seconds = z
-  .int()
-  .min(1)
-  .max(31 * 24 * 3600)
 const positiveInt = z.int().min(1)
 
 const MAXIMUM_CONFIGURATION = 64 * 1024
@@ -101,6 +91,8 @@ const CampaignPlanSchema = z
     finished: z.boolean(),
     finishedReason: z.string().max(1024),
     evaluationDeadlineSeconds: seconds,
+    // Plans that were written down before there were tiers have none.
+    tiers: z.array(TierNode).max(MOST_TIERS).default([]),
   })
   .refine((plan) => new Set(plan.participants.map(({ node }) => node)).size === plan.participants.length, {
     path: ['participants'],
@@ -115,6 +107,15 @@ const CampaignPlanSchema = z
     if (strategy.type !== 'FedBuff' || !round || round.minimumUpdates <= strategy.bufferSize) return
     const message = `is ${round.minimumUpdates}; a buffer of FedBuff holds bufferSize ${strategy.bufferSize} updates`
     context.addIssue({ code: 'custom', path: ['round', 'minimumUpdates'], message })
+  })
+  .superRefine(({ training, round, tiers }, context) => {
+    const surroundings = {
+      strategy: strategyConfigurationOf(training),
+      deadlineSeconds: round?.deadlineSeconds,
+    }
+    for (const { path, message } of tierProblems(tiers, surroundings)) {
+      context.addIssue({ code: 'custom', path: ['tiers', ...path], message })
+    }
   })
 type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy' | 'transfer', string>>
 

@@ -51,7 +51,7 @@ export const UPLOAD_HEADERS = {
   initialLoss: 'update-initial-loss',
   /** `sha256:<hex>` of the global parameters that training started from. */
   parameters: 'update-parameters',
-  /** With the sum of an edge controller: digest of its members, as the answer to the offer said it. */
+  /** `sha256:<hex>` of the offer whose members an edge controller's update holds; then samples, steps and losses go by the offer. */
   members: 'update-members',
 } as const
 

@@ -80,6 +80,15 @@ describe('an upload', () => {
     ])
   })
 
+  it('of a tier names its offer in place of samples, steps and losses', async () => {
+    const { samples: _samples, steps: _steps, loss: _loss, ...file } = update
+    const members = digestOf(Buffer.from('the members'))
+    expect(await uploadUpdate({ ...file, members }, options())).toEqual({ kind: 'accepted' })
+    const { headers } = hub.uploads.get(PATH)!
+    expect(headers).toMatchObject({ 'update-members': members, 'update-parameters': update.parameters })
+    expect(headers['update-samples']).toBeUndefined()
+  })
+
   describe('of which nothing was ever sent', () => {
     const once = { chunkBytes: 1_000_000 }
     const requests = () => hub.requests.map(({ method, offset }) => `${method} ${offset ?? ''}`)

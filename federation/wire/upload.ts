@@ -11,7 +11,7 @@ import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS, updatePath } f
 import type { Pacer } from './pacer.ts'
 import { type ByteRange, sendFile } from './send-file.ts'
 
-export interface Update {
+interface UpdateFile {
   readonly campaign: string
   readonly round: number
   readonly participant: string
@@ -20,18 +20,27 @@ export interface Update {
   /** Its bytes. */
   readonly size: number
   readonly digest: string
+  /** Digest of the global parameters that training started from. */
+  readonly parameters: string
+  /** True when nothing of it was ever sent: sending begins without asking the hub how far it is. */
+  readonly neverSent?: boolean
+}
+
+export interface Update extends UpdateFile {
   readonly samples: number
   readonly steps: number
   readonly loss: number
   /** Where the strategy wants it. */
   readonly initialLoss?: number | undefined
-  /** Digest of the global parameters that training started from. */
-  readonly parameters: string
-  /** Of an edge controller's sum: digest of the list of its members. */
-  readonly members?: string
-  /** True when nothing of it was ever sent: sending begins without asking the hub how far it is. */
-  readonly neverSent?: boolean
 }
+
+/** The sum of a tier's updates, under the tier's name. */
+export interface IntermediateUpdate extends UpdateFile {
+  /** Digest of the offer that says whose updates these are, and of how many samples. */
+  readonly members: string
+}
+
+type AnyUpdate = Update | IntermediateUpdate
 
 export type UploadOutcome =
   | { readonly kind: 'accepted' }
@@ -54,7 +63,7 @@ export interface UploadOptions {
 /** What one request brought: a verdict, or the bytes that are safely on the hub's disk. */
 type Step = { readonly outcome: UploadOutcome } | { readonly offset: number }
 
-export async function uploadUpdate(update: Update, options: UploadOptions): Promise<UploadOutcome> {
+export async function uploadUpdate(update: AnyUpdate, options: UploadOptions): Promise<UploadOutcome> {
   const backoff = new Backoff(options.random, options.backoff)
   let furthest = 0
   const onOffset = (offset: number) => {
@@ -71,7 +80,8 @@ export async function uploadUpdate(update: Update, options: UploadOptions): Prom
 }
 
 /** What names an update: the key of exactly-once, and its bytes. */
-export type UpdateName = Pick<Update, 'campaign' | 'round' | 'participant' | 'digest'>
+export type UpdateName = Pick<Update, 'campaign' | 'round' | 'participant' | 'digest'> &
+  Partial<Pick<IntermediateUpdate, 'members'>>
 
 /** Whether the hub has accepted this very update. Asked until it answers; what it has no record of, it has not accepted. */
 export async function isAccepted(update: UpdateName, options: UploadOptions): Promise<boolean> {
@@ -100,7 +110,7 @@ async function untilAnswered<Answer>(
 /** One attempt: from where the hub is to its verdict. */
 async function sendRest(
   start: Step,
-  update: Update,
+  update: AnyUpdate,
   options: UploadOptions,
   onOffset: (offset: number) => void,
 ): Promise<UploadOutcome> {
@@ -117,7 +127,10 @@ async function ask(update: UpdateName & { size?: number }, options: UploadOption
   const response = await options.http.send({
     method: 'HEAD',
     path: pathOf(update),
-    headers: { [UPLOAD_HEADERS.digest]: update.digest },
+    headers: {
+      [UPLOAD_HEADERS.digest]: update.digest,
+      ...(update.members !== undefined && { [UPLOAD_HEADERS.members]: update.members }),
+    },
     signal: options.signal,
     ...(options.pace && { pace: options.pace }),
   })
@@ -130,7 +143,7 @@ async function ask(update: UpdateName & { size?: number }, options: UploadOption
   throw new Error(`asking how much of the update has arrived: the hub answered ${response.statusCode ?? 0}`)
 }
 
-async function sendFrom(offset: number, update: Update, options: UploadOptions): Promise<Step> {
+async function sendFrom(offset: number, update: AnyUpdate, options: UploadOptions): Promise<Step> {
   const length = Math.min(options.chunkBytes ?? MAXIMUM_CHUNK_BYTES, update.size - offset)
   const range = { start: offset, end: offset + length }
   const response = await options.http.send({
@@ -160,21 +173,26 @@ async function sendPart(
   await sendFile(file, range, outgoing, { pacer })
 }
 
-function describe(update: Update): Record<string, string> {
+function describe(update: AnyUpdate): Record<string, string> {
   return {
     [UPLOAD_HEADERS.length]: String(update.size),
     [UPLOAD_HEADERS.digest]: update.digest,
-    [UPLOAD_HEADERS.samples]: String(update.samples),
-    [UPLOAD_HEADERS.steps]: String(update.steps),
-    [UPLOAD_HEADERS.loss]: String(update.loss),
     [UPLOAD_HEADERS.parameters]: update.parameters,
-    ...(update.initialLoss !== undefined && { [UPLOAD_HEADERS.initialLoss]: String(update.initialLoss) }),
-    ...(update.members !== undefined && { [UPLOAD_HEADERS.members]: update.members }),
+    ...('members' in update ? { [UPLOAD_HEADERS.members]: update.members } : factsOf(update)),
     'content-type': 'application/octet-stream',
   }
 }
 
-async function verdict(response: IncomingMessage, update: Update, sentFrom: number): Promise<Step> {
+function factsOf({ samples, steps, loss, initialLoss }: Update): Record<string, string> {
+  return {
+    [UPLOAD_HEADERS.samples]: String(samples),
+    [UPLOAD_HEADERS.steps]: String(steps),
+    [UPLOAD_HEADERS.loss]: String(loss),
+    ...(initialLoss !== undefined && { [UPLOAD_HEADERS.initialLoss]: String(initialLoss) }),
+  }
+}
+
+async function verdict(response: IncomingMessage, update: AnyUpdate, sentFrom: number): Promise<Step> {
   const status = response.statusCode ?? 0
   if (status === 201 || status === 204) {
     response.resume()
@@ -188,7 +206,7 @@ async function verdict(response: IncomingMessage, update: Update, sentFrom: numb
 }
 
 /** A hub that does not get further could be asked in a loop without a pause: that is a failed attempt. */
-function nextOffset(headers: IncomingHttpHeaders, update: Update, sentFrom: number): Step {
+function nextOffset(headers: IncomingHttpHeaders, update: AnyUpdate, sentFrom: number): Step {
   const offset = offsetHeader(headers, update)
   if (offset <= sentFrom) throw new Error(`the hub stays at byte ${offset} of the update`)
   return { offset }

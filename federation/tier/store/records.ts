@@ -9,9 +9,13 @@
 //   campaigns/<uid>/rounds/<n>/plan.json     the current attempt
 //       updates/<node>/<hex>.update          an update trained from here, as far as it has arrived; dropped once merged
 //       updates/<node>/update.json           its acceptance: from here on it counts, in the round that it names
+//       tiers/<tier>/<offer>/<hex>.update    the sum of a tier's updates, as far as it has arrived; dropped once merged
+//       tiers/<tier>/<offer>/offer.json      whose updates it holds
+//       tiers/<tier>/<offer>/intermediate.json its acceptance: from here on the updates of all its members count
 //       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
 //       commit.json result.json              the set that is merged; the merged parameters
 //       evaluations/<node>.json closed.json
+//   campaigns/<uid>/controllers/<tier>.json  where the tier's pods find their controller, and which pods were it before
 //
 // Every phase of a round follows from which of these exist; nothing else is remembered.
 import { z } from 'zod'
@@ -79,8 +83,49 @@ export const UpdateRecord = z.object({
   loss: z.number(),
   initialLoss: z.number().optional(),
   acceptedMs: z.number(),
+  /** Key of the intermediate update that holds it; absent: its own bytes are here. Never in a file of its own. */
+  through: z.string().optional(),
 })
 export type UpdateRecord = z.infer<typeof UpdateRecord>
+
+const MemberRecord = z.object({
+  node: z.string(),
+  digest: z.string(),
+  samples: z.number(),
+  steps: z.number(),
+  loss: z.number(),
+})
+export type MemberRecord = z.infer<typeof MemberRecord>
+
+/** Whose updates an edge controller will send as one; sorted by node. Promises nothing to anybody. */
+export const OfferRecord = z.object({ tier: z.string(), members: z.array(MemberRecord) })
+export type OfferRecord = z.infer<typeof OfferRecord>
+
+/**
+ * An accepted intermediate update: the sum of its members' updates, each times its samples. Its existence is the acknowledgement
+ * of all of them.
+ */
+export const IntermediateRecord = OfferRecord.extend({
+  /** Of the controllers of this tier: which one sent it. */
+  epoch: z.number(),
+  /** Digest of the member list. */
+  offer: z.string(),
+  digest: z.string(),
+  size: z.number(),
+  acceptedMs: z.number(),
+})
+export type IntermediateRecord = z.infer<typeof IntermediateRecord>
+
+/** The controller of a tier as it introduced itself last. */
+export const ControllerRecord = z.object({
+  /** What it said; absent when the one that the plan names has not said anything yet. */
+  hello: z
+    .object({ pod: z.string(), epoch: z.number(), address: z.string(), certificate: z.string() })
+    .optional(),
+  /** Pods of earlier epochs: they never speak for the tier again. The newest last. */
+  fenced: z.array(z.string()),
+})
+export type ControllerRecord = z.infer<typeof ControllerRecord>
 
 export const FailureRecord = z.object({
   participant: z.string(),
@@ -107,6 +152,8 @@ export const CommitRecord = z.object({
       steps: z.number(),
       loss: z.number(),
       initialLoss: z.number().optional(),
+      /** Key of the intermediate update that holds it: `<tier>/<hex of the offer>`. */
+      through: z.string().optional(),
     }),
   ),
 })

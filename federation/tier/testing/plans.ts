@@ -1,5 +1,5 @@
 // A campaign to tell stories with, as the operator plans it.
-import { HoldoutSplit, type CampaignPlan } from '#federation/wire/generated/tributary.ts'
+import { HoldoutSplit, type CampaignPlan, type TierNode } from '#federation/wire/generated/tributary.ts'
 
 export const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
 export const MODEL = 'e0000000-0000-4000-8000-000000000001'
@@ -40,5 +40,20 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
     evaluationDeadlineSeconds: 60,
     tiers: [],
     ...changes,
+  }
+}
+
+/** An edge controller directly below the hub, in its first epoch. */
+export function tierNode(name: string, nodes: readonly string[]): TierNode {
+  return {
+    name,
+    parent: '',
+    node: nodes[0] ?? '',
+    pod: `pod-of-${name}-1`,
+    epoch: 1,
+    nodes: [...nodes],
+    minimumUpdates: 1,
+    deadlineSeconds: 30,
+    replacedWhenLost: true,
   }
 }
