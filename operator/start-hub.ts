@@ -47,6 +47,10 @@ export async function startHub(
     },
     signingKey: createPrivateKey(await file(environment.TRIBUTARY_SIGNING_FOLDER, 'signing.key')),
     reviewToken: async (token) => identityOf(await client.reviewToken(token, [TOKEN_AUDIENCE])),
+    tokenKeys: async () => {
+      const { issuer, keySet } = await client.tokenIssuer()
+      return { issuer, keySet: JSON.stringify(keySet) }
+    },
     operatorUsername: account(environment.TRIBUTARY_OPERATOR_SERVICE_ACCOUNT),
     agentUsername: account(environment.TRIBUTARY_AGENT_SERVICE_ACCOUNT),
     modelSource: modelSource({

@@ -3,14 +3,11 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import type {
   Assignment,
-  EvaluationResult,
-  ParticipantFailure,
   ParticipantHello,
   ParticipantMessage,
   ParticipationServer,
 } from '../wire/generated/tributary.ts'
 import { HUB, TierError } from './serving/errors.ts'
-import { evaluationProblem } from './evaluation.ts'
 import {
   authorizationOf,
   endWithError,
@@ -26,7 +23,7 @@ import type { ReviewedIdentity } from './serving/identity.ts'
 import { assignmentFor } from './rounds/assignment.ts'
 import type { Campaign } from './rounds/campaign.ts'
 import type { Campaigns } from './rounds/campaigns.ts'
-import { unfinishedTraining } from './rounds/unfinished.ts'
+import { recordEvaluation, recordFailure } from './said-by-nodes.ts'
 
 export interface ParticipationContext extends CallContext {
   readonly campaigns: Pick<Campaigns, 'get'>
@@ -36,8 +33,6 @@ export interface ParticipationContext extends CallContext {
 
 type Call = ServerDuplexStream<ParticipantMessage, Assignment>
 
-const MAXIMUM_REASON = 64
-const MAXIMUM_MESSAGE = 1024
 const HELLO_TIMEOUT_MS = 10_000
 
 export function participationService(context: ParticipationContext): ParticipationServer {
@@ -195,39 +190,4 @@ class ParticipantSession {
     this.#campaign.training.set(this.#node, kind?.$case === 'train' ? kind.value.round : 0)
     this.#call.write(assignment)
   }
-}
-
-async function recordEvaluation(campaign: Campaign, node: string, result: EvaluationResult): Promise<void> {
-  const { samples, metrics } = result
-  const message = evaluationProblem(result)
-  if (message !== undefined) {
-    return recordFailure(campaign, node, { round: result.round, reason: 'EvaluationRefused', message })
-  }
-  await campaign.locked(async () => {
-    const round = campaign.rounds.get(result.round)
-    if (!round?.result || round.closed || round.result.parameters.digest !== result.parametersDigest) return
-    if (!round.result.evaluators.includes(node) || round.evaluations.has(node)) return
-    await round.addEvaluation({ participant: node, samples, metrics })
-  })
-  campaign.changed()
-}
-
-async function recordFailure(campaign: Campaign, node: string, failure: ParticipantFailure): Promise<void> {
-  await campaign.locked(async () => {
-    const stale = unfinishedTraining(campaign, node)
-    const round = failure.round === stale?.number ? stale : campaign.current
-    // Otherwise a failure of an earlier round has no consequence any more; one before any round counts for the current one.
-    if (!round || (failure.round !== 0 && failure.round !== round.number)) return
-    if (round !== stale && round.closed) return
-    const during = round !== stale && round.result ? 'evaluation' : 'training'
-    if (round.failureOf(node)?.during === during) return
-    await round.addFailure({
-      participant: node,
-      attempt: round.attempt.attempt,
-      during,
-      reason: failure.reason.slice(0, MAXIMUM_REASON),
-      message: failure.message.slice(0, MAXIMUM_MESSAGE),
-    })
-  })
-  campaign.changed()
 }

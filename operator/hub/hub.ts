@@ -8,7 +8,7 @@ import { Agents, distributionService } from './distribution.ts'
 import { FleetHold } from './fleet-hold.ts'
 import { startHealthServer } from '#federation/tier/serving/health.ts'
 import { httpListener, type Routes } from '#federation/tier/serving/http.ts'
-import { Identities, requireParticipant } from '#federation/tier/serving/identity.ts'
+import { Identities, requireParticipant, speaksForTier } from '#federation/tier/serving/identity.ts'
 import { hubMetrics, type HubMetrics } from '#federation/tier/serving/metrics.ts'
 import { Models } from './models.ts'
 import type { ReviewedIdentity } from '#federation/tier/serving/identity.ts'
@@ -25,7 +25,9 @@ import { SpareFiles } from '#federation/tier/store/spares.ts'
 import { makeDirectory, removeTemporaryFiles } from '#federation/tier/store/files.ts'
 import { checkVolumeFormat } from '#federation/tier/store/format.ts'
 import { Uploads } from '#federation/tier/updates/uploads.ts'
+import { aggregationService } from '#federation/tier/tiers/aggregation.ts'
 import {
+  AggregationService,
   ControlService,
   DistributionService,
   ParticipationService,
@@ -138,18 +140,25 @@ class Hub {
   }
 
   #services(): {
-    definition: typeof ControlService | typeof DistributionService | typeof ParticipationService
+    definition:
+      | typeof AggregationService
+      | typeof ControlService
+      | typeof DistributionService
+      | typeof ParticipationService
     implementation:
+      | ReturnType<typeof aggregationService>
       | ReturnType<typeof controlService>
       | ReturnType<typeof distributionService>
       | ReturnType<typeof participationService>
   }[] {
-    const { clock, logger, operatorUsername, agentUsername } = this.#options
+    const { clock, logger, operatorUsername, agentUsername, tokenKeys } = this.#options
     const shared = { identities: this.#identities, logger, metrics: this.#metrics, clock }
     const [models, campaigns] = [this.#models, this.#campaigns]
     const control = { ...shared, models, campaigns, changes: this.#changes, operatorUsername }
     const distribution = { ...shared, models, agentUsername, agents: this.#agents, hold: this.#hold }
+    const aggregation = { ...shared, campaigns, tokenKeys, agentUsername }
     return [
+      { definition: AggregationService, implementation: aggregationService(aggregation) },
       { definition: ControlService, implementation: controlService(control) },
       { definition: DistributionService, implementation: distributionService(distribution) },
       { definition: ParticipationService, implementation: participationService({ ...shared, campaigns }) },
@@ -179,9 +188,17 @@ class Hub {
     if (identity.username === agentUsername) {
       return this.#models.all().some((model) => model.referencedBlobs().includes(digest))
     }
-    return this.#campaigns
-      .all()
-      .some((campaign) => takesPart(identity, campaign) && campaign.referencedBlobs().includes(digest))
+    return this.#campaigns.all().some((campaign) => this.#mayReadOf(campaign, identity, digest))
+  }
+
+  /** An edge controller hands on what its pods and its agents need. */
+  #mayReadOf(campaign: Campaign, identity: ReviewedIdentity, digest: string): boolean {
+    const isController = speaksForTier(identity, campaign)
+    if (!isController && !takesPart(identity, campaign)) return false
+    if (campaign.referencedBlobs().includes(digest)) return true
+    return (
+      isController && (this.#models.get(campaign.plan.modelUid)?.referencedBlobs() ?? []).includes(digest)
+    )
   }
 
   #sweep(): void {

@@ -3,6 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
+import type { TokenKeys } from '#federation/wire/generated/tributary.ts'
 import type { Clock } from '#federation/tier/clock.ts'
 import type { TokenReviewer } from '#federation/tier/serving/identity.ts'
 import type { ModelCompiler } from '#federation/tier/compiler.ts'
@@ -25,6 +26,8 @@ export interface HubOptions {
   readonly operatorUsername: string
   /** User name that may call Distribution, such as `system:serviceaccount:tributary-system:tributary-agent`. */
   readonly agentUsername: string
+  /** Keys that the cluster signs service-account tokens with, for edge controllers; rejects when they cannot be had now. */
+  readonly tokenKeys: () => Promise<TokenKeys>
   readonly modelSource: ModelSource
   /** Closed together with the hub. */
   readonly compiler: ModelCompiler

@@ -60,6 +60,13 @@ export interface TokenReviewStatus {
     | undefined
 }
 
+export interface TokenIssuer {
+  /** The tokens' `iss`. */
+  issuer: string
+  /** Public keys, as a JSON Web Key Set (RFC 7517). */
+  keySet: { keys: unknown[] }
+}
+
 /** Says whether writing is still allowed; throws when not. The signal breaks off writes under way. */
 export interface WriteGuard {
   readonly signal: AbortSignal
@@ -88,6 +95,8 @@ export interface KubeClient {
   /** False when there was nothing (or, with a uid, something else) to delete. */
   delete(type: ResourceType<KubeObject>, ref: ObjectRef, options?: DeleteOptions): Promise<boolean>
   watch<T extends KubeObject>(type: ResourceType<T>, options: WatchOptions): Promise<WatchStream<T>>
+  /** What the cluster says of the service-account tokens that it issues (OpenID Connect discovery). */
+  tokenIssuer(): Promise<TokenIssuer>
   reviewToken(token: string, audiences: string[]): Promise<TokenReviewStatus>
   /** The same client, whose writes are refused and broken off once the guard is lost. */
   guardedBy(guard: WriteGuard): KubeClient

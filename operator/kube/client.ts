@@ -7,6 +7,7 @@ import type {
   KubeClient,
   ListOptions,
   ListPage,
+  TokenIssuer,
   TokenReviewStatus,
   WriteGuard,
 } from './api.ts'
@@ -71,7 +72,9 @@ function clientOver(context: Context): KubeClient {
   }
 }
 
-function readsOf(context: Context): Pick<KubeClient, 'get' | 'list' | 'listAll' | 'watch' | 'reviewToken'> {
+function readsOf(
+  context: Context,
+): Pick<KubeClient, 'get' | 'list' | 'listAll' | 'watch' | 'tokenIssuer' | 'reviewToken'> {
   return {
     get: (type, ref) =>
       absentAsUndefined(read(context, type, { method: 'GET', path: objectPath(type, ref) })),
@@ -91,6 +94,7 @@ function readsOf(context: Context): Pick<KubeClient, 'get' | 'list' | 'listAll' 
         const request = { method: 'GET', path, timeoutMs: context.timeoutMs, signal: options.signal }
         return openWatch(await context.transport.stream(request), options)
       }),
+    tokenIssuer: () => tokenIssuer(context),
     reviewToken: (token, audiences) => reviewToken(context, token, audiences),
   }
 }
@@ -226,6 +230,16 @@ async function reviewToken(context: Context, token: string, audiences: string[])
   const request = { method: 'POST', path: `/apis/${apiVersion}/tokenreviews`, body: json(review) }
   const body = await counted(context, 'create', 'tokenreviews', () => receive(context, request))
   return (body as { status?: TokenReviewStatus }).status ?? {}
+}
+
+async function tokenIssuer(context: Context): Promise<TokenIssuer> {
+  const ask = (path: string): Promise<unknown> =>
+    counted(context, 'get', 'openid', () => receive(context, { method: 'GET', path }))
+  const { issuer } = (await ask('/.well-known/openid-configuration')) as { issuer?: unknown }
+  const { keys } = (await ask('/openid/v1/jwks')) as { keys?: unknown }
+  if (typeof issuer !== 'string' || !Array.isArray(keys))
+    throw malformed('the discovery of token keys has no issuer or no keys')
+  return { issuer, keySet: { keys } }
 }
 
 function read<T extends KubeObject>(context: Context, type: ResourceType<T>, request: Request): Promise<T> {

@@ -4,12 +4,32 @@ import type { CheckedCampaignPlan } from '../plans.ts'
 import type { StartRecord } from '../store/records.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
+import { belongingOf } from '../tiers/belonging.ts'
+import { treeOf } from '../tiers/tree.ts'
+import { settledRoundOf } from './settled.ts'
 import { unfinishedTraining } from './unfinished.ts'
 
 export function assignmentFor(campaign: Campaign, node: string): Assignment {
-  const { plan, start, current } = campaign
+  return { ...workFor(campaign, node), settledRound: settledRoundOf(campaign) }
+}
+
+function workFor(campaign: Campaign, node: string): Assignment {
+  const { plan, failure } = campaign
   if (plan.finished) return { kind: { $case: 'finished', value: { reason: plan.finishedReason } } }
-  if (campaign.failure) return idle(campaign.failure.reason)
+  if (failure) return idle(failure.reason)
+  return elsewhere(campaign, node) ?? roundFor(campaign, node)
+}
+
+/** For a node whose controller is there, or is awaited. */
+function elsewhere({ plan, controllers }: Campaign, node: string): Assignment | undefined {
+  const way = treeOf(plan).wayTo(node)
+  const belonging = belongingOf(way, (tier) => controllers.introductionOf(tier))
+  if (belonging.to === 'controller') return { kind: { $case: 'parent', value: belonging.parent } }
+  return belonging.to === 'nobody' ? idle('WaitingForController') : undefined
+}
+
+function roundFor(campaign: Campaign, node: string): Assignment {
+  const { plan, start, current } = campaign
   if (!start) return idle('CompilingTraining')
   if (!current) return idle('WaitingForRound')
   if (!current.closed && current.lacksEvaluationOf(node)) return evaluationFor(current, start, plan)

@@ -18,6 +18,9 @@ import { UpdateCodec } from './codec.ts'
 import type { RoundFacts } from './decide.ts'
 import { Observers } from './observers.ts'
 import { Round } from './round.ts'
+import { Controllers } from '../tiers/controllers.ts'
+import { isConnected } from '../tiers/reach.ts'
+import { withNewestEpochs } from '../tiers/tree.ts'
 
 /** Finished rounds that are kept at least, besides the current one. */
 export const HISTORY = 10
@@ -54,6 +57,10 @@ export class Campaign {
   trouble: { reason: string; message: string } | undefined
   /** When this process began to run the campaign. */
   startedMs = 0
+  /** The edge controllers directly below. */
+  readonly controllers: Controllers
+  /** Set at an edge controller: what its parent says is settled. */
+  settledByParent: number | undefined
   readonly #observers = new Observers()
   readonly #abort = new AbortController()
   #tail: Promise<unknown> = Promise.resolve()
@@ -65,6 +72,7 @@ export class Campaign {
     this.buffering = bufferingOf(configuration)
     this.#plan = plan
     this.#podByNode = podByNode(plan)
+    this.controllers = new Controllers(directory, () => this.changed())
   }
 
   static async create(directory: string, plan: CheckedCampaignPlan): Promise<Campaign> {
@@ -79,6 +87,7 @@ export class Campaign {
     const campaign = new Campaign(directory, plan)
     campaign.start = await readRecord(join(directory, 'start.json'), StartRecord)
     campaign.failure = await readRecord(join(directory, 'failure.json'), CampaignFailureRecord)
+    await campaign.controllers.load()
     for (const name of await listDirectory(join(directory, 'rounds'))) {
       const round = await Round.load(join(directory, 'rounds', name))
       if (!round) continue
@@ -133,14 +142,17 @@ export class Campaign {
   /** Ends everything that goes on for this campaign in this process. */
   async stop(): Promise<void> {
     this.#abort.abort()
+    this.controllers.stop()
     await this.#tail
     this.#observers.notify()
   }
 
-  async applyPlan(plan: CheckedCampaignPlan, nowMs: number): Promise<void> {
+  async applyPlan(planned: CheckedCampaignPlan, nowMs: number): Promise<void> {
     const isNew = await this.locked(async () => {
+      const plan = { ...planned, tiers: withNewestEpochs(this.plan.tiers, planned.tiers) }
       this.#refuseChangesOfIdentity(plan)
       if (JSON.stringify(plan) === JSON.stringify(this.plan)) return false
+      await this.controllers.replace(this.plan.tiers, plan.tiers)
       await writeRecord(join(this.directory, 'plan.json'), plan)
       this.#plan = plan
       this.#podByNode = podByNode(plan)
@@ -257,18 +269,15 @@ export class Campaign {
   }
 
   #awaitedUntil(node: string, mergedMs: number): number {
-    if (this.connected.has(node)) return Number.POSITIVE_INFINITY
+    if (isConnected(this, node)) return Number.POSITIVE_INFINITY
     return Math.max(this.lastSeenMs.get(node) ?? 0, mergedMs, this.startedMs) + RECONNECT_GRACE_MS
   }
 
   #refuseChangesOfIdentity(plan: CheckedCampaignPlan): void {
     for (const field of ['namespace', 'name', 'modelUid', 'training'] as const) {
       if (JSON.stringify(plan[field]) === JSON.stringify(this.plan[field])) continue
-      throw new TierError(
-        'conflict',
-        'PlanImmutable',
-        `${field} of campaign ${plan.uid} cannot change once applied`,
-      )
+      const detail = `${field} of campaign ${plan.uid} cannot change once applied`
+      throw new TierError('conflict', 'PlanImmutable', detail)
     }
   }
 

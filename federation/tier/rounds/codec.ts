@@ -31,6 +31,11 @@ export class UpdateCodec {
     return `the update has ${bytes} bytes; ${this.#layout.length} values take ${most}${bound} as ${this.type}`
   }
 
+  /** Bytes of a sum of updates: whatever carried them, a sum is float32. */
+  get sumBytes(): number {
+    return this.#layout.length * Float32Array.BYTES_PER_ELEMENT
+  }
+
   /** Why a spooled update cannot be merged: reads it once as merging will. Float32 is looked at while it arrives. */
   async problemWith(path: string): Promise<string | undefined> {
     if (this.type === 'Float32') return undefined

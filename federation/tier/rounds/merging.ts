@@ -3,12 +3,18 @@
 import { float32File } from '#federation/aggregation/float32-file.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import type { OpenReader } from '#federation/aggregation/reader.ts'
-import { mergeUpdates, type MergeOptions, type Sink } from '#federation/aggregation/merge.ts'
+import {
+  mergeUpdates,
+  type AcceptedUpdate,
+  type MergeOptions,
+  type Sink,
+} from '#federation/aggregation/merge.ts'
 import { rangesOfUpdate, withoutValues } from './local-values.ts'
 import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
 import type { Campaign } from './campaign.ts'
-import { uploadPath, type Round } from './round.ts'
+import { bytesIn, uploadPath, type Round } from './round.ts'
+import { samplesOf } from '../tiers/members.ts'
 import { withRunningStateInto } from './running-state.ts'
 
 export type Merged = Pick<ResultRecord, 'parameters' | 'state'>
@@ -44,31 +50,71 @@ export async function mergeRound(campaign: Campaign, round: Round, context: Merg
 }
 
 function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeContext): Inputs {
-  const { start, strategy, signal } = campaign
-  if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
+  const { strategy, signal } = campaign
   const { base, learningRate, population, state } = round.attempt
-  const parameterCount = base.size / Float32Array.BYTES_PER_ELEMENT
-  const { trainableCount } = start
-  const counts = { parameterCount, trainableCount, sections: strategy.sections.length }
+  const { parameterCount, trainableCount } = countsOf(campaign, round)
+  const updates = updatesToMerge(campaign, round, blobs)
+  const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
+  return {
+    ...{ strategy, updates, kernels, signal },
+    base: float32File(blobs.path(base.digest)),
+    ...{ parameterCount, trainableCount },
+    context: { round: round.number, participants: Math.max(population, updates.length), learningRate },
+    // All or none: before the first merge there are none.
+    ...(vectors.length > 0 && { state: vectors.map(({ digest }) => float32File(blobs.path(digest))) }),
+  }
+}
+
+/** Values of the parameters, of those that training moves, and how many vectors of the latter follow the parameters in an update. */
+function countsOf(
+  { start, strategy }: Campaign,
+  round: Round,
+): { parameterCount: number; trainableCount: number; sections: number } {
+  if (!start) throw new Error(`round ${round.number} was opened before its campaign`)
+  const parameterCount = round.attempt.base.size / Float32Array.BYTES_PER_ELEMENT
+  return { parameterCount, trainableCount: start.trainableCount, sections: strategy.sections.length }
+}
+
+/** Committed updates by what holds their bytes: a member of an intermediate update has none of its own. */
+function updatesToMerge(campaign: Campaign, round: Round, blobs: BlobStore): AcceptedUpdate[] {
+  const { start } = campaign
+  if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
+  const counts = countsOf(campaign, round)
   const local = rangesOfUpdate(start.localRanges, counts)
-  const into = float32File(blobs.path(base.digest))
-  const running = { start: trainableCount, end: parameterCount }
-  const updates = round.commit.updates.map(({ digest, trainedFrom = round.number, ...update }) => {
+  const into = float32File(blobs.path(round.attempt.base.digest))
+  const running = { start: start.trainableCount, end: counts.parameterCount }
+  const own = round.commit.updates.filter(({ through }) => through === undefined)
+  const updates = own.map(({ digest, trainedFrom = round.number, ...update }) => {
     const path = uploadPath(campaign.roundDirectory(trainedFrom), update.participant, digest)
     const bytes = campaign.codec.open(path)
     const from = trainedFrom === round.number ? undefined : baseOf(campaign, trainedFrom, blobs)
     const open = from ? withRunningStateInto(bytes, { from, into, running }) : bytes
     return { ...update, staleness: round.number - trainedFrom, open: withoutValues(open, local) }
   })
-  const vectors = strategy.serverState.map((name) => state[name]).filter((blob) => blob !== undefined)
-  return {
-    ...{ strategy, updates, kernels, signal },
-    base: into,
-    ...{ parameterCount, trainableCount },
-    context: { round: round.number, participants: Math.max(population, updates.length), learningRate },
-    // All or none: before the first merge there are none.
-    ...(vectors.length > 0 && { state: vectors.map(({ digest }) => float32File(blobs.path(digest))) }),
+  const sums = sumsOf(campaign, round).map(({ path, ...sum }) => ({
+    ...sum,
+    open: withoutValues(float32File(path), local),
+  }))
+  return [...updates, ...sums]
+}
+
+/** Each intermediate update once. A slash is in no node's name: it stays apart from a node of the same name. */
+export function sumsOf(campaign: Campaign, { number, commit }: Round): Sum[] {
+  const rounds = new Map<string, number>()
+  for (const { through, trainedFrom = number } of commit?.updates ?? []) {
+    if (through !== undefined) rounds.set(through, trainedFrom)
   }
+  return [...rounds].map(([key, trainedFrom]) => {
+    const round = campaign.rounds.get(trainedFrom)
+    const record = round?.intermediates.get(key)
+    if (!round || !record) throw new Error(`round ${trainedFrom} has no intermediate update ${key}`)
+    const path = bytesIn(round.offerDirectory(key), record.digest)
+    return { participant: key, samples: samplesOf(record.members), summed: true, path }
+  })
+}
+
+interface Sum extends Pick<AcceptedUpdate, 'participant' | 'samples' | 'summed'> {
+  readonly path: string
 }
 
 function baseOf({ rounds, uid }: Campaign, number: number, blobs: BlobStore): OpenReader {

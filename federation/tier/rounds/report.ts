@@ -6,9 +6,11 @@ import {
   type RoundState,
 } from '#federation/wire/generated/tributary.ts'
 import type { EvaluationRecord, UpdateRecord } from '../store/records.ts'
-import { HISTORY, type Campaign } from './campaign.ts'
+import { HISTORY, type Campaign, type Progress } from './campaign.ts'
 import { phaseOf, type Phase } from './decide.ts'
 import type { Round } from './round.ts'
+import { isConnected, saidByController } from '../tiers/reach.ts'
+import { tierStates } from '../tiers/tier-states.ts'
 import { unfinishedTraining } from './unfinished.ts'
 
 const PHASES: Record<Phase, RoundState_Phase> = {
@@ -48,7 +50,7 @@ export function campaignState(campaign: Campaign, published: Published | undefin
     modelUid: campaign.plan.modelUid,
     publishedRound: published?.round ?? 0,
     publishedVersion: published?.version ?? 0,
-    tiers: [],
+    tiers: tierStates(campaign),
   }
 }
 
@@ -150,14 +152,15 @@ function participantStates(campaign: Campaign): ParticipantState[] {
 function participantState(campaign: Campaign, node: string): ParticipantState {
   const round = campaign.current
   const trainsFrom = unfinishedTraining(campaign, node)?.number ?? 0
+  const passedOn = saidByController(campaign, node)
   return {
     node,
-    connected: campaign.connected.has(node),
+    connected: isConnected(campaign, node),
     round: round?.number ?? 0,
     updateAccepted: campaign.buffers.of(round?.number ?? 0).has(node),
     evaluated: round?.evaluations.has(node) ?? false,
     ...failureOf(round, node),
-    lastSeenUnixMs: campaign.lastSeenMs.get(node) ?? 0,
+    lastSeenUnixMs: Math.max(campaign.lastSeenMs.get(node) ?? 0, passedOn?.lastSeenUnixMs ?? 0),
     ...progressOf(campaign, node, trainsFrom),
     trainsFrom,
     countsNext: campaign.buffers.of((round?.number ?? 0) + 1).has(node),
@@ -177,8 +180,13 @@ function progressOf(
   node: string,
   trainsFrom: number,
 ): Pick<ParticipantState, 'steps' | 'totalSteps'> {
-  const progress = campaign.progress.get(node)
+  const progress = progressKnown(campaign, node)
   const round = trainsFrom === 0 ? campaign.current?.number : trainsFrom
   if (!progress || progress.round !== round) return { steps: 0, totalSteps: 0 }
   return { steps: progress.steps, totalSteps: progress.totalSteps }
+}
+
+function progressKnown(campaign: Campaign, node: string): Progress | undefined {
+  if (campaign.connected.has(node)) return campaign.progress.get(node)
+  return saidByController(campaign, node) ?? campaign.progress.get(node)
 }

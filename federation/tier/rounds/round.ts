@@ -1,7 +1,7 @@
 // One round as it lies on the disk and, the same facts, in memory. Every change is written before it is remembered,
 // so whatever memory says is durable. Callers serialise the changes of one campaign.
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import type { z } from 'zod'
 import { listDirectory, readRecord, removeTree, writeRecord } from '../store/files.ts'
 import {
@@ -10,11 +10,13 @@ import {
   CommitRecord,
   EvaluationRecord,
   FailureRecord,
+  IntermediateRecord,
   ResultRecord,
   ShortRecord,
   UpdateRecord,
 } from '../store/records.ts'
 import type { SpareFiles } from '../store/spares.ts'
+import { intermediateKey, membersAsUpdates } from '../tiers/members.ts'
 
 interface Singles {
   short: ShortRecord
@@ -32,7 +34,10 @@ export class Round {
   commit: CommitRecord | undefined
   result: ResultRecord | undefined
   closed: ClosedRecord | undefined
+  /** By node; those that came within an intermediate update, too. */
   readonly updates = new Map<string, UpdateRecord>()
+  /** Accepted intermediate updates by their key. */
+  readonly intermediates = new Map<string, IntermediateRecord>()
   readonly failures = new Map<string, FailureRecord>()
   readonly evaluations = new Map<string, EvaluationRecord>()
 
@@ -61,6 +66,10 @@ export class Round {
       const record = await readRecord(join(directory, 'updates', name, 'update.json'), UpdateRecord)
       if (record) round.updates.set(record.participant, record)
     }
+    for (const path of await round.#offerDirectories()) {
+      const record = await readRecord(join(path, 'intermediate.json'), IntermediateRecord)
+      if (record) round.#remember(record)
+    }
     await loadAll(join(directory, 'failures'), FailureRecord, round.failures)
     await loadAll(join(directory, 'evaluations'), EvaluationRecord, round.evaluations)
     return round
@@ -87,6 +96,18 @@ export class Round {
     this.updates.set(record.participant, record)
   }
 
+  /** One record: from here on the updates of all members count. */
+  async addIntermediate(record: IntermediateRecord): Promise<void> {
+    const directory = this.offerDirectory(intermediateKey(record.tier, record.offer))
+    await writeRecord(join(directory, 'intermediate.json'), record)
+    this.#remember(record)
+  }
+
+  #remember(record: IntermediateRecord): void {
+    this.intermediates.set(intermediateKey(record.tier, record.offer), record)
+    for (const update of membersAsUpdates(record)) this.updates.set(update.participant, update)
+  }
+
   async addFailure(record: FailureRecord): Promise<void> {
     await writeRecord(join(this.directory, 'failures', `${record.participant}.json`), record)
     this.failures.set(record.participant, record)
@@ -106,18 +127,30 @@ export class Round {
     return uploadPath(this.directory, participant, digest)
   }
 
+  /** Where an intermediate update is spooled, beside the offer that says whose updates it holds. */
+  offerDirectory(key: string): string {
+    return join(this.directory, 'tiers', key)
+  }
+
   /** Frees the bytes of all updates, those included that arrive; what was accepted stays on record. */
   async dropUpdateBytes(spares: SpareFiles): Promise<void> {
     for (const participant of await listDirectory(join(this.directory, 'updates'))) {
-      const digest = this.updates.get(participant)?.digest
-      const accepted = digest && this.uploadPath(participant, digest)
-      for (const name of await listDirectory(this.uploadDirectory(participant))) {
-        if (!name.endsWith('.update')) continue
-        const path = join(this.uploadDirectory(participant), name)
-        // A request may still write to what was not accepted: no other update may come into such a file.
-        await (path === accepted ? spares.discard(path) : rm(path, { force: true }))
-      }
+      await dropBytes(this.uploadDirectory(participant), this.updates.get(participant)?.digest, spares)
     }
+    for (const path of await this.#offerDirectories()) {
+      const key = relative(join(this.directory, 'tiers'), path)
+      await dropBytes(path, this.intermediates.get(key)?.digest, spares)
+    }
+  }
+
+  async #offerDirectories(): Promise<string[]> {
+    const tiers = join(this.directory, 'tiers')
+    const found = await Promise.all(
+      (await listDirectory(tiers)).map(async (tier) =>
+        (await listDirectory(join(tiers, tier))).map((offer) => join(tiers, tier, offer)),
+      ),
+    )
+    return found.flat()
   }
 
   async remove(): Promise<void> {
@@ -163,7 +196,21 @@ export class Round {
 
 /** Where the bytes of an update lie that was trained from the round of this directory. */
 export function uploadPath(roundDirectory: string, participant: string, digest: string): string {
-  return join(uploadDirectory(roundDirectory, participant), `${digest.slice('sha256:'.length)}.update`)
+  return bytesIn(uploadDirectory(roundDirectory, participant), digest)
+}
+
+export function bytesIn(directory: string, digest: string): string {
+  return join(directory, `${digest.slice('sha256:'.length)}.update`)
+}
+
+async function dropBytes(directory: string, digest: string | undefined, spares: SpareFiles): Promise<void> {
+  const accepted = digest && bytesIn(directory, digest)
+  for (const name of await listDirectory(directory)) {
+    if (!name.endsWith('.update')) continue
+    const path = join(directory, name)
+    // A request may still write to what was not accepted: no other update may come into such a file.
+    await (path === accepted ? spares.discard(path) : rm(path, { force: true }))
+  }
 }
 
 function uploadDirectory(roundDirectory: string, participant: string): string {

@@ -2,15 +2,18 @@
 // lies with the round that it was trained from, beside others that are merged later.
 import type { Campaign } from './campaign.ts'
 import type { SpareFiles } from '../store/spares.ts'
+import { sumsOf } from './merging.ts'
 import { uploadPath, type Round } from './round.ts'
 
 /** To be called once the result of the round is on the disk; called again it does no harm. */
 export async function dropMergedBytes(campaign: Campaign, merged: Round, spares: SpareFiles): Promise<void> {
   const { buffering, rounds } = campaign
   if (!buffering) return merged.dropUpdateBytes(spares)
-  for (const { participant, digest, trainedFrom = merged.number } of merged.commit?.updates ?? []) {
+  for (const { participant, digest, trainedFrom = merged.number, through } of merged.commit?.updates ?? []) {
+    if (through !== undefined) continue
     await spares.discard(uploadPath(campaign.roundDirectory(trainedFrom), participant, digest))
   }
+  for (const { path } of sumsOf(campaign, merged)) await spares.discard(path)
   // The next round would be one merge too many for all that was trained from this one or before it.
   const outdated = [...rounds.values()].filter(
     ({ number }) => number + buffering.maxStaleness <= merged.number,

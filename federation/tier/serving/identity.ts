@@ -5,6 +5,9 @@ import { TierError } from './errors.ts'
 import { Limiter, type Limits } from './limiter.ts'
 import type { Clock } from '../clock.ts'
 import type { Campaign } from '../rounds/campaign.ts'
+import { fenced } from '../rounds/intermediate.ts'
+import type { CheckedTierNode } from '../tiers/tier-nodes.ts'
+import { treeOf } from '../tiers/tree.ts'
 
 /** Who a token for our audience was issued to. */
 export interface ReviewedIdentity {
@@ -130,6 +133,31 @@ export function requireParticipant(identity: ReviewedIdentity, campaign: Campaig
   }
   const who = `pod ${namespace}/${podName ?? '(no pod)'} on node ${nodeName ?? '(none)'}`
   throw new TierError('forbidden', 'NotThisParticipant', `${who} takes no part in campaign ${campaign.uid}`)
+}
+
+/** The tier that this pod speaks for: none but the one that the plan names does. */
+export function requireController(
+  identity: ReviewedIdentity,
+  campaign: Campaign,
+  name: string,
+): CheckedTierNode {
+  const { namespace, podName } = identity
+  const who = `pod ${namespace}/${podName ?? '(no pod)'}`
+  const tier = treeOf(campaign.plan).tier(name)
+  if (namespace === campaign.plan.namespace && podName !== undefined) {
+    if (tier?.pod === podName) return tier
+    if (campaign.controllers.isFenced(name, podName)) throw fenced(name, podName)
+    // Pods are made before plans that name them arrive.
+    const detail = `the plan of campaign ${campaign.uid} does not name ${who} for a tier ${name.slice(0, 64)}`
+    throw new TierError('unavailable', 'TierUnknown', detail)
+  }
+  const detail = `${who} speaks for no tier of campaign ${campaign.uid}`
+  throw new TierError('forbidden', 'NotThisController', detail)
+}
+
+/** Whether this is the present controller of some tier of the campaign. */
+export function speaksForTier({ namespace, podName }: ReviewedIdentity, { plan }: Campaign): boolean {
+  return namespace === plan.namespace && plan.tiers.some(({ pod }) => pod === podName)
 }
 
 /** The user name must be the one expected for this part of the protocol. */

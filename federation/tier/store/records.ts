@@ -77,6 +77,7 @@ export const UpdateRecord = z.object({
   /** The round in whose merge it counts, a later one only with FedBuff; absent: the round that it is kept with. */
   countsIn: z.number().optional(),
   digest: z.string(),
+  /** Bytes of it that are here: 0 when it came within an intermediate update. */
   size: z.number(),
   samples: z.number(),
   steps: z.number(),
@@ -110,6 +111,8 @@ export const IntermediateRecord = OfferRecord.extend({
   epoch: z.number(),
   /** Digest of the member list. */
   offer: z.string(),
+  /** The round in whose merge it counts; absent: the round that it is kept with. */
+  countsIn: z.number().optional(),
   digest: z.string(),
   size: z.number(),
   acceptedMs: z.number(),

@@ -74,14 +74,19 @@ describe('the tree of tiers', () => {
   const tree = new TierTree(tiers)
 
   it.each([
-    { node: 'a', own: 'city', towards: 'city' },
-    { node: 'c', own: 'east', towards: 'city' },
-    { node: 'd', own: 'dock', towards: 'city' },
-    { node: 'e', own: 'west', towards: 'west' },
-    { node: 'f', own: undefined, towards: undefined },
-  ])('has $node in $own, reached through $towards', ({ node, own, towards }) => {
+    { node: 'a', own: 'city', way: ['city'] },
+    { node: 'c', own: 'east', way: ['city', 'east'] },
+    { node: 'd', own: 'dock', way: ['city', 'east', 'dock'] },
+    { node: 'e', own: 'west', way: ['west'] },
+    { node: 'f', own: undefined, way: [] },
+  ])('has $node in $own, by way of $way', ({ node, own, way }) => {
     expect(tree.tierOf(node)?.name).toBe(own)
-    expect(tree.childTowards(node)?.name).toBe(towards)
+    expect(tree.wayTo(node).map(({ name }) => name)).toEqual(way)
+  })
+
+  it('knows what is above a tier', () => {
+    expect(tree.above('dock').map(({ name }) => name)).toEqual(['city', 'east'])
+    expect(tree.above('west')).toEqual([])
   })
 
   it.each([
@@ -98,10 +103,5 @@ describe('the tree of tiers', () => {
     const plan = { tiers }
     expect(treeOf(plan)).toBe(treeOf(plan))
     expect(treeOf(plan).tier('dock')?.parent).toBe('east')
-  })
-
-  it('is flat without tiers', () => {
-    expect(new TierTree([]).isFlat).toBe(true)
-    expect(tree.isFlat).toBe(false)
   })
 })

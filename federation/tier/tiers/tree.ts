@@ -21,10 +21,6 @@ export class TierTree {
     }
   }
 
-  get isFlat(): boolean {
-    return this.#tiers.size === 0
-  }
-
   tier(name: string): CheckedTierNode | undefined {
     return this.#tiers.get(name)
   }
@@ -34,10 +30,16 @@ export class TierTree {
     return this.#tierOfNode.get(node)
   }
 
-  /** The tier directly below the one that sees this tree, through which the way to this node goes. */
-  childTowards(node: string): CheckedTierNode | undefined {
+  /** The tiers on the way to this node, from the one that is directly below whoever sees this tree to the node's own. */
+  wayTo(node: string): CheckedTierNode[] {
     const tier = this.#tierOfNode.get(node)
-    return tier && this.#pathUp(tier).at(-1)
+    return tier ? this.#pathUp(tier).reverse() : []
+  }
+
+  /** The tiers above one, that is seen first which is directly below whoever sees this tree. */
+  above(name: string): CheckedTierNode[] {
+    const tier = this.#tiers.get(name)
+    return tier ? this.#pathUp(tier).slice(1).reverse() : []
   }
 
   /** All nodes of a tier and of those below it. */

@@ -5,18 +5,23 @@ import { MAXIMUM_BLOB_BYTES, MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federa
 import { MAXIMUM_METRIC, MAXIMUM_SAMPLES, MAXIMUM_STEPS } from './bounds.ts'
 import { TierError, type ErrorKind } from '../serving/errors.ts'
 
-export interface Announcement {
+/** Which bytes come. */
+export interface Transfer {
   readonly offset: number
   readonly length: number
   readonly digest: string
+  readonly parameters: string
+}
+
+/** Of a node's update; what stands behind an intermediate update its offer says. */
+export interface Announcement extends Transfer {
   readonly samples: number
   readonly steps: number
   readonly loss: number
   readonly initialLoss?: number
-  readonly parameters: string
 }
 
-export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
+export function readTransfer(headers: IncomingHttpHeaders): Transfer {
   const length = integer(headers, UPLOAD_HEADERS.length, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
   if (length > MAXIMUM_BLOB_BYTES) {
     throw new TierError(
@@ -25,10 +30,6 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
       `the update has ${length} bytes; at most ${MAXIMUM_BLOB_BYTES} are taken`,
     )
   }
-  const initialLoss =
-    headers[UPLOAD_HEADERS.initialLoss] === undefined
-      ? {}
-      : { initialLoss: finiteNumber(headers, UPLOAD_HEADERS.initialLoss) }
   const offset = integer(headers, UPLOAD_HEADERS.offset, { minimum: 0, maximum: length })
   const body = headers['content-length']
   const room = Math.min(MAXIMUM_CHUNK_BYTES, length - offset)
@@ -43,16 +44,31 @@ export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
     offset,
     length,
     digest: announcedDigest(headers),
+    parameters: digest(headers, UPLOAD_HEADERS.parameters),
+  }
+}
+
+export function readAnnouncement(headers: IncomingHttpHeaders): Announcement {
+  const initialLoss =
+    headers[UPLOAD_HEADERS.initialLoss] === undefined
+      ? {}
+      : { initialLoss: finiteNumber(headers, UPLOAD_HEADERS.initialLoss) }
+  return {
+    ...readTransfer(headers),
     samples: integer(headers, UPLOAD_HEADERS.samples, { minimum: 1, maximum: MAXIMUM_SAMPLES }, 'refused'),
     steps: integer(headers, UPLOAD_HEADERS.steps, { minimum: 1, maximum: MAXIMUM_STEPS }, 'refused'),
     loss: finiteNumber(headers, UPLOAD_HEADERS.loss),
     ...initialLoss,
-    parameters: digest(headers, UPLOAD_HEADERS.parameters),
   }
 }
 
 export function announcedDigest(headers: IncomingHttpHeaders): string {
   return digest(headers, UPLOAD_HEADERS.digest)
+}
+
+/** Digest of the offer whose members the update holds; undefined for a node's own update. */
+export function announcedMembers(headers: IncomingHttpHeaders): string | undefined {
+  return headers[UPLOAD_HEADERS.members] === undefined ? undefined : digest(headers, UPLOAD_HEADERS.members)
 }
 
 function digest(headers: IncomingHttpHeaders, name: string): string {

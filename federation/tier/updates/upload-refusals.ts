@@ -3,22 +3,18 @@
 import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { TierError } from '../serving/errors.ts'
-import type { Campaign } from '../rounds/campaign.ts'
+import { membersCounted, refuseClosed, unwanted } from '../rounds/intermediate.ts'
 import type { Round } from '../rounds/round.ts'
 import type { UpdateRecord } from '../store/records.ts'
-import type { Announcement } from './upload-headers.ts'
-
-export interface Target {
-  readonly campaign: Campaign
-  readonly round: Round
-  readonly participant: string
-}
+import type { Announcement, Transfer } from './upload-headers.ts'
+import { acceptedOf, type Offered, type Target } from './upload-target.ts'
 
 type UpdateFacts = Pick<UpdateRecord, 'samples' | 'steps' | 'loss' | 'initialLoss'>
 
-/** True for the very bytes that count already; other bytes for the same key are refused for good. */
-export function alreadyAccepted({ round, participant }: Target, digest: string): boolean {
-  const accepted = round.updates.get(participant)
+/** True for the very bytes that count already, however they came; other bytes for the same key are refused for good. */
+export function alreadyAccepted(target: Target, digest: string): boolean {
+  const { round, participant } = target
+  const accepted = acceptedOf(target)
   if (!accepted) return false
   if (accepted.digest === digest) return true
   throw new TierError(
@@ -39,12 +35,7 @@ export function refuseUnfit({ campaign, round, participant }: Target, announceme
       `${participant} was not chosen for round ${round.number}`,
     )
   }
-  const { base } = round.attempt
-  if (announcement.parameters !== base.digest) {
-    throw refused(
-      `training started from parameters ${announcement.parameters}; the round starts from ${base.digest}`,
-    )
-  }
+  refuseOtherBase(round, announcement)
   refuseUnasked(campaign.strategy, announcement)
   const problem =
     campaign.codec.sizeProblem(announcement.length) ??
@@ -54,6 +45,26 @@ export function refuseUnfit({ campaign, round, participant }: Target, announceme
       ...factsOf(announcement),
     })
   if (problem !== undefined) throw refused(problem)
+}
+
+/** The same of an intermediate update; its members were looked at when they were offered, and may have come another way since. */
+export function refuseUnfitSum(
+  { campaign, round }: Target,
+  { tier, members }: Offered,
+  transfer: Transfer,
+): void {
+  refuseClosed(campaign, round, members)
+  const counted = unwanted(campaign, round, { tier, members })
+  if (counted.length > 0) throw membersCounted(counted)
+  refuseOtherBase(round, transfer)
+  const { sumBytes } = campaign.codec
+  if (transfer.length === sumBytes) return
+  throw refused(`the intermediate update has ${transfer.length} bytes; a sum of updates has ${sumBytes}`)
+}
+
+function refuseOtherBase({ attempt: { base } }: Round, { parameters }: Transfer): void {
+  if (parameters === base.digest) return
+  throw refused(`training started from parameters ${parameters}; the round starts from ${base.digest}`)
 }
 
 /** What the strategy does not need must not leave the node. */

@@ -6,23 +6,26 @@ import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { UpdateCheck } from '#federation/aggregation/check-update.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
+import type { UploadCodec } from '#federation/tensors/configuration.ts'
 import { receiveBody, type BodyEnd } from '#federation/wire/body.ts'
 import { MAXIMUM_CHUNK_BYTES, UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { IdleTimer } from '../serving/blob-server.ts'
 import { TierError } from '../serving/errors.ts'
 import { requireMethod, type Exchange, type UpdateKey } from '../serving/http.ts'
-import { requireParticipant } from '../serving/identity.ts'
 import type { HubMetrics } from '../serving/metrics.ts'
 import type { Clock } from '../clock.ts'
 import type { ReviewedIdentity } from '../serving/identity.ts'
 import type { Campaign } from '../rounds/campaign.ts'
+import { bytesIn } from '../rounds/round.ts'
 import { SpoolFile } from './spool-file.ts'
 import { listDirectory, makeDirectory, sizeOf } from '../store/files.ts'
 import type { SpareFiles } from '../store/spares.ts'
 import { Takeover } from './takeover.ts'
 import { UploadChecks } from './upload-checks.ts'
-import { alreadyAccepted, closed, factsOf, refuseUnfit, refused, type Target } from './upload-refusals.ts'
-import { announcedDigest, readAnnouncement, type Announcement } from './upload-headers.ts'
+import { candidateOf, type Candidate } from './candidate.ts'
+import { alreadyAccepted, refused } from './upload-refusals.ts'
+import { announcedDigest, type Transfer } from './upload-headers.ts'
+import { acceptedOf, targetOf, type Target } from './upload-target.ts'
 
 export interface UploadsContext {
   readonly campaign: (uid: string) => Campaign | undefined
@@ -51,7 +54,8 @@ export class Uploads {
 
   async serve(exchange: Exchange, identity: ReviewedIdentity, key: UpdateKey): Promise<void> {
     const method = requireMethod(exchange, ['HEAD', 'PATCH'])
-    const target = this.#authorise(identity, key)
+    const { headers } = exchange.request
+    const target = await targetOf(this.#context.campaign(key.campaign), identity, { key, headers })
     try {
       const outcome = await (method === 'HEAD' ? this.#head(exchange, target) : this.#patch(exchange, target))
       this.#context.metrics.uploadsEnded.inc({ outcome })
@@ -62,37 +66,15 @@ export class Uploads {
     }
   }
 
-  #authorise(identity: ReviewedIdentity, key: UpdateKey): Target {
-    const campaign = this.#context.campaign(key.campaign)
-    if (!campaign) throw new TierError('missing', 'UnknownRound', `there is no campaign ${key.campaign}`)
-    const node = requireParticipant(identity, campaign)
-    if (node !== key.participant) {
-      throw new TierError(
-        'forbidden',
-        'NotThisParticipant',
-        `a pod on ${node} cannot send the update of ${key.participant}`,
-      )
-    }
-    const round = campaign.rounds.get(key.round)
-    if (round) return { campaign, round, participant: node }
-    const newest = campaign.current?.number ?? 0
-    if (key.round < newest) throw closed(`round ${key.round} no longer takes updates`)
-    throw new TierError(
-      'missing',
-      'UnknownRound',
-      `round ${key.round} has not been opened; the newest is ${newest}`,
-    )
-  }
-
   /**
    * Whoever asks sends nothing at present: a request that still holds the update ends first, so that nothing is accepted
    * after the answer said that nothing was, except what is sent anew.
    */
   async #head({ request, response }: Exchange, target: Target): Promise<string> {
     const digest = announcedDigest(request.headers)
-    const path = target.round.uploadPath(target.participant, digest)
+    const path = bytesIn(target.directory, digest)
     const { complete, offset } = await this.#takeover.run(keyOf(target), doNothing, async () => {
-      const accepted = target.round.updates.get(target.participant)
+      const accepted = acceptedOf(target)
       const complete = accepted?.digest === digest
       return { complete, offset: complete ? accepted.size : await durableSize(path) }
     })
@@ -106,11 +88,12 @@ export class Uploads {
   }
 
   async #patch(exchange: Exchange, target: Target): Promise<string> {
-    const announcement = readAnnouncement(exchange.request.headers)
-    if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
+    const candidate = candidateOf(target, exchange.request.headers)
+    const { announced } = candidate
+    if (alreadyAccepted(target, announced.digest)) return this.#acknowledge(exchange, announced)
     try {
-      refuseUnfit(target, announcement)
-      return await this.#take(exchange, target, announcement)
+      candidate.refuseUnfit()
+      return await this.#take(exchange, target, candidate)
     } catch (error) {
       // The merge has freed the disk already, and does not come back for what arrived after it.
       if (error instanceof TierError && error.kind === 'gone' && target.round.result) {
@@ -120,7 +103,8 @@ export class Uploads {
     }
   }
 
-  #take(exchange: Exchange, target: Target, announcement: Announcement): Promise<string> {
+  #take(exchange: Exchange, target: Target, candidate: Candidate): Promise<string> {
+    const announcement = candidate.announced
     return this.#takeover.run(
       keyOf(target),
       () => exchange.request.destroy(new Error('a newer request has taken over')),
@@ -131,24 +115,23 @@ export class Uploads {
           this.#checks.keep(spooled.path, spooled.check)
           return answerPartial(exchange, spooled.check.size)
         }
-        await this.#accept(target, announcement, spooled)
+        await this.#accept(candidate, spooled)
         return this.#acknowledge(exchange, announcement)
       },
     )
   }
 
   /** Writes the request's body to the disk; everything is durable afterwards. */
-  async #spool({ request }: Exchange, target: Target, announcement: Announcement): Promise<Spooled> {
-    const directory = target.round.uploadDirectory(target.participant)
-    await makeDirectory(directory)
+  async #spool({ request }: Exchange, target: Target, announcement: Transfer): Promise<Spooled> {
+    await makeDirectory(target.directory)
     await dropOthers(target, announcement.digest)
-    const path = target.round.uploadPath(target.participant, announcement.digest)
+    const path = bytesIn(target.directory, announcement.digest)
     const whole = bringsAll(request, announcement) ? announcement.length : undefined
     const file = await SpoolFile.open({ path, whole, spares: this.#context.spares })
     try {
       const { size, handle } = file
       if (announcement.offset !== size) throw offsetMismatch(announcement.offset, size)
-      const check = await this.#checks.take(path, handle, { size, codec: target.campaign.codec.type })
+      const check = await this.#checks.take(path, handle, { size, codec: codecOf(target) })
       const named = file.name()
       named.catch(() => undefined)
       const room = Math.min(MAXIMUM_CHUNK_BYTES, announcement.length - size)
@@ -184,23 +167,18 @@ export class Uploads {
   }
 
   /** Judges the whole update, whose bytes are on the disk, and makes it count. */
-  async #accept(
-    { campaign, round, participant }: Target,
-    announcement: Announcement,
-    { path, check }: Spooled,
-  ): Promise<void> {
-    const { digest, length: size } = announcement
+  async #accept(candidate: Candidate, { path, check }: Spooled): Promise<void> {
+    const { digest, length: size } = candidate.announced
     const verdict = check.verdict({ size, digest })
-    const problem = verdict.ok ? await campaign.codec.problemWith(path) : verdict.detail
+    const problem = verdict.ok ? await candidate.problemWith(path) : verdict.detail
     if (problem !== undefined) {
       await rm(path, { force: true })
       throw refused(problem)
     }
-    const acceptedMs = this.#context.clock.now()
-    await campaign.acceptUpdate(round, { participant, digest, size, ...factsOf(announcement), acceptedMs })
+    await candidate.accept(this.#context.clock.now())
   }
 
-  #acknowledge({ request, response }: Exchange, { length }: Announcement): string {
+  #acknowledge({ request, response }: Exchange, { length }: Transfer): string {
     request.resume()
     response.writeHead(201, { [UPLOAD_HEADERS.offset]: length, [UPLOAD_HEADERS.complete]: '?1' })
     response.end()
@@ -208,12 +186,17 @@ export class Uploads {
   }
 }
 
-function bringsAll({ headers }: Exchange['request'], { offset, length }: Announcement): boolean {
+function bringsAll({ headers }: Exchange['request'], { offset, length }: Transfer): boolean {
   return offset === 0 && Number(headers['content-length']) === length
 }
 
-function keyOf({ campaign, round, participant }: Target): string {
-  return `${campaign.uid}/${round.number}/${participant}`
+function keyOf({ campaign, directory }: Target): string {
+  return `${campaign.uid} ${directory}`
+}
+
+/** A sum is float32, whatever carried its members. */
+function codecOf({ campaign, offered }: Target): UploadCodec['type'] {
+  return offered ? 'Float32' : campaign.codec.type
 }
 
 /** For work that ends by itself soon enough. */
@@ -226,12 +209,11 @@ function answerPartial({ response }: Exchange, offset: number): string {
 }
 
 async function dropUnaccepted(target: Target): Promise<void> {
-  await dropOthers(target, target.round.updates.get(target.participant)?.digest)
+  await dropOthers(target, acceptedOf(target)?.digest)
 }
 
-async function dropOthers({ round, participant }: Target, kept: string | undefined): Promise<void> {
-  const directory = round.uploadDirectory(participant)
-  const own = kept && round.uploadPath(participant, kept)
+async function dropOthers({ directory }: Target, kept: string | undefined): Promise<void> {
+  const own = kept && bytesIn(directory, kept)
   for (const name of await listDirectory(directory)) {
     const path = join(directory, name)
     if (name.endsWith('.update') && path !== own) await rm(path, { force: true })

@@ -3,6 +3,7 @@ import { credentials, Metadata, type ChannelOptions, type ServiceError } from '@
 import { createHash } from 'node:crypto'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import {
+  AggregationClient,
   ControlClient,
   DistributionClient,
   ParticipationClient,
@@ -25,6 +26,7 @@ export function bearer(token: string): Metadata {
 export function clientsOf({ port, authority }: Endpoint): {
   control: ControlClient
   participation: ParticipationClient
+  aggregation: AggregationClient
   distribution: DistributionClient
   close(): void
 } {
@@ -36,14 +38,17 @@ export function clientsOf({ port, authority }: Endpoint): {
   }
   const control = new ControlClient(address, tls, options)
   const participation = new ParticipationClient(address, tls, options)
+  const aggregation = new AggregationClient(address, tls, options)
   const distribution = new DistributionClient(address, tls, options)
   return {
     control,
     participation,
+    aggregation,
     distribution,
     close: () => {
       control.close()
       participation.close()
+      aggregation.close()
       distribution.close()
     },
   }

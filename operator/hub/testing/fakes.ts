@@ -12,6 +12,11 @@ export function podToken(node: string, pod = `pod-${node}`, namespace = 'city'):
   return tokenFor({ namespace, serviceAccount: 'default', podName: pod, nodeName: node })
 }
 
+/** Of the edge controller of a tier. */
+export function controllerToken(tier: string, epoch = 1, namespace = 'city'): string {
+  return podToken(`node-of-${tier}`, `pod-of-${tier}-${epoch}`, namespace)
+}
+
 export function agentToken(node: string): string {
   const pod = { podName: `agent-${node}`, nodeName: node }
   return tokenFor({ namespace: 'tributary-system', serviceAccount: 'tributary-agent', ...pod })
@@ -39,6 +44,9 @@ export const reviewTestToken: TokenReviewer = async (token) => {
   const podUid = podName && `uid-of-${podName}`
   return Promise.resolve<ReviewedIdentity>({ username, namespace, serviceAccount, podName, podUid, nodeName })
 }
+
+/** What the API server would say of its keys; the fake tokens are signed with none. */
+export const TEST_KEYS = { issuer: 'https://test.invalid', keySet: '{"keys":[]}' }
 
 const PREFIX = Buffer.from('TINY')
 

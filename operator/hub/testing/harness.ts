@@ -9,7 +9,15 @@ import { runHub } from '../hub.ts'
 import type { HubOptions, RunningHub } from '../options.ts'
 import { loadKernels } from '#federation/aggregation/native-kernels.ts'
 import { testCertificate, type TestCertificate } from '#federation/wire/testing/certificate.ts'
-import { AGENT, memorySource, OPERATOR, reviewTestToken, tinyCompiler, tinyModel } from './fakes.ts'
+import {
+  AGENT,
+  memorySource,
+  OPERATOR,
+  reviewTestToken,
+  TEST_KEYS,
+  tinyCompiler,
+  tinyModel,
+} from './fakes.ts'
 
 export interface TestHub {
   readonly directory: string
@@ -68,6 +76,7 @@ export function testOptions(given: {
     reviewToken: reviewTestToken,
     operatorUsername: OPERATOR,
     agentUsername: AGENT,
+    tokenKeys: async () => Promise.resolve(TEST_KEYS),
     modelSource: memorySource(files),
     compiler: tinyCompiler,
     kernels: loadKernels().kernels,
