@@ -17,7 +17,7 @@ const WRITES = ['create', 'update', 'patch', 'delete', 'deletecollection']
 const NOT_COUNTED = ['leases', 'tokenreviews']
 
 /** Writes by the install's service accounts since the cluster came up. */
-export async function operatorWrites(cluster: Cluster): Promise<string[]> {
+export async function operatorWrites(cluster: Pick<Cluster, 'auditLog'>): Promise<string[]> {
   const lines = (await readFile(cluster.auditLog, 'utf8')).trimEnd().split('\n')
   return lines
     .map((line) => JSON.parse(line) as AuditEvent)

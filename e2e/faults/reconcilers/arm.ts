@@ -11,7 +11,7 @@ import type { Tracker } from './tracker.ts'
 
 /** Long enough that what happens meanwhile is missed, short enough for many plans. */
 const LOST_FOR_MS = 120
-const DELAY_MS = 200
+const DELAY_MS = 1_000
 /** Changes by which an older list is behind. */
 const LIST_BEHIND = 3
 

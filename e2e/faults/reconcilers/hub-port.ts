@@ -20,8 +20,8 @@ export interface HubPortOptions {
   fate: (method: string, detail: string) => HubFate
   /** The operator dies. */
   crash: () => void
-  /** Told of each plan before the hub takes it. */
-  planned: (uid: string) => void
+  /** Told of each plan before the hub takes it, and whether it has a round in it. */
+  planned: (uid: string, opens: boolean) => void
   /** Told what the hub holds of a campaign after it took a plan. */
   took: (state: CampaignState) => void
 }
@@ -40,7 +40,7 @@ export class HubPort implements HubClient {
 
   applyModel(plan: ModelPlan): Promise<ModelState> {
     return this.#call('applyModel', '', () => {
-      this.#options.planned(plan.uid)
+      this.#options.planned(plan.uid, false)
       return this.#options.hub.applyModel(plan)
     })
   }
@@ -57,7 +57,7 @@ export class HubPort implements HubClient {
     const { round } = plan
     const detail = round ? `round ${String(round.round)}.${String(round.attempt)}` : 'finished'
     return this.#call('applyCampaign', detail, async () => {
-      this.#options.planned(plan.uid)
+      this.#options.planned(plan.uid, round !== undefined)
       const state = await this.#options.hub.applyCampaign(plan)
       this.#options.took(state)
       return state

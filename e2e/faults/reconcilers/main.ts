@@ -42,7 +42,7 @@ const ABOUT = [
   'version then too old), comes twice or late; a read, or the lists of an operator started again, show the past. A plan is good',
   'when at every checkpoint all objects, the hub’s data, and the numbers of objects made and removed and of rounds opened are',
   'the golden ones; when no write follows although everything is looked at again; and when it held all along that a',
-  'status is written over what it was derived from, a pod deleted by UID, no plan given to the hub before the finalizer is set, and the finalizer',
+  'status is written over what it was derived from, a pod deleted by UID, no plan given to the hub before the finalizer is set and the status says so, and the finalizer',
   'removed after the hub’s data and the pods. The operator’s death is the end of all its connections, in one process; its delays pass',
   '20 times faster than by the clock.',
 ].join(' ')

@@ -30,8 +30,8 @@ export const EMPTY_TRACE: Trace = { writes: [], reads: [], events: [], calls: []
 
 /** Calls that change what the hub holds; a crash around the others is one between two writes. */
 const CHANGING = /^(apply|delete|publish)/
-/** Each pass asks the hub; more than the first few times says nothing new. */
-const CALLS_EACH = 2
+/** Each pass calls the hub; these of many calls of a name are at different stages of what is going on. */
+const CALLS = [1, 2, 4, 8, 16, 32]
 
 export function plansFor(scenario: string, { writes, reads, events, calls }: Trace): Plan[] {
   const write = (target: string): Plan[] => [
@@ -45,7 +45,7 @@ export function plansFor(scenario: string, { writes, reads, events, calls }: Tra
     })),
   ]
   const gets = reads.filter((key) => /^GET \w+\/./.test(key))
-  const first = calls.filter((key) => Number(key.split('#')[1]) <= CALLS_EACH)
+  const some = calls.filter((key) => CALLS.includes(Number(key.split('#')[1])))
   const call = (target: string): Plan[] => {
     const faults = CHANGING.test(target) ? [...CRASHES, ...CALL_FAULTS] : (['refuse'] as const)
     return faults.map((fault) => ({ scenario, target, on: 'call', fault }))
@@ -56,7 +56,7 @@ export function plansFor(scenario: string, { writes, reads, events, calls }: Tra
       EVENT_FAULTS.map((fault): Plan => ({ scenario, target, on: 'event', fault })),
     ),
     ...gets.flatMap((target) => READ_FAULTS.map((fault): Plan => ({ scenario, target, on: 'read', fault }))),
-    ...first.flatMap(call),
+    ...some.flatMap(call),
   ]
 }
 

@@ -4,6 +4,7 @@ import { common, inWords, plansFor } from './plan.ts'
 import type { Plan, Trace } from './plan.ts'
 import { scenarioOf } from './scenarios.ts'
 import { Stage } from './stage.ts'
+import type { StageOptions } from './stage.ts'
 import type { State } from './state.ts'
 
 export interface Golden {
@@ -39,7 +40,8 @@ export async function learn(
   })
 }
 
-async function rehearse(options: Parameters<typeof Stage.open>[0], scenario: string): Promise<Golden> {
+/** A run without a fault; with golden states it is held against them. */
+export async function rehearse(options: StageOptions, scenario: string): Promise<Golden> {
   const stage = await Stage.open(options)
   try {
     await scenarioOf(scenario).play(stage)

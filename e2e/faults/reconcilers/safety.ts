@@ -10,14 +10,19 @@ interface Body {
   kind?: string
   metadata?: Partial<KubeObject['metadata']>
   preconditions?: { uid?: string }
+  status?: { phase?: string }
   items?: KubeObject[] | null
 }
+
+const TRAINS = ['Training', 'Merging', 'Evaluating']
 
 export class Safety {
   readonly #hub: ScriptedHub
   readonly violations = new Set<string>()
   /** UIDs of objects that were seen with our finalizer. */
   readonly #held = new Set<string>()
+  /** What the status of each object says, by UID. */
+  readonly #phases = new Map<string, string>()
   /** Training pods that were created and whose deletion was not committed. */
   readonly #pods = new Set<string>()
 
@@ -28,7 +33,11 @@ export class Safety {
   answered(request: ProxiedRequest, answer: { status: number; body: Buffer }): void {
     if (answer.status >= 300) return
     const committed = parsed(answer.body)
-    for (const object of committed.items ?? [committed]) this.seen(object)
+    for (const object of (committed.items ?? [committed]) as Body[]) {
+      this.seen(object)
+      if (object.status?.phase !== undefined)
+        this.#phases.set(object.metadata?.uid ?? '', object.status.phase)
+    }
     const { resource, name, subresource } = parsePath(request.path)
     if (request.method === 'GET' || resource === 'events') return
     const sent = parsed(request.body)
@@ -44,9 +53,11 @@ export class Safety {
     if (metadata?.finalizers?.includes(FINALIZER) && metadata.uid !== undefined) this.#held.add(metadata.uid)
   }
 
-  /** The hub is about to hear of this object. */
-  planned(uid: string): void {
+  /** The hub is about to hear of this object, and perhaps to open a round. */
+  planned(uid: string, opens: boolean): void {
     if (!this.#held.has(uid)) this.violations.add('the hub heard of an object that had no finalizer yet')
+    if (opens && !TRAINS.includes(this.#phases.get(uid) ?? ''))
+      this.violations.add('the hub heard of a round before the status said that there is one')
   }
 
   #podWritten(method: string, name: string, sent: Body): void {

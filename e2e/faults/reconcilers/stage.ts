@@ -176,8 +176,8 @@ export class Stage {
       hub: this.hub,
       crash,
       fate: (method, detail) => this.#armed.call(method, detail),
-      planned: (uid) => {
-        this.safety.planned(uid)
+      planned: (uid, opens) => {
+        this.safety.planned(uid, opens)
       },
       took: ({ uid, current }) => {
         if (current)
