@@ -236,6 +236,36 @@ describe('the reconcilers on an API server', () => {
       expect(() => hub.campaignOf(namespace)).toThrow('knows no campaign')
     }))
 
+  it('await the pod of an unreachable node before a deleted campaign goes', () =>
+    withOperator(async ({ namespace }) => {
+      await apply(profile(namespace), model(namespace), round(namespace))
+      await until('three pods', async () => (await podsOf(namespace)).length === 3)
+      const [pod] = await podsOf(namespace)
+      const name = pod?.metadata.name ?? ''
+      await kubectl(
+        ['create', '--filename=-', `--raw=/api/v1/namespaces/${namespace}/pods/${name}/binding`],
+        {
+          ...{ apiVersion: 'v1', kind: 'Binding', metadata: { name } },
+          target: { apiVersion: 'v1', kind: 'Node', name: 'edge-1' },
+        },
+      )
+      await setReady('edge-1', 'Unknown')
+      try {
+        await client.delete(federatedRounds, ref(namespace))
+        await until('the others are gone', async () => (await podsOf(namespace)).length === 1)
+        await phaseIs(namespace, 'Deleting')
+        const conditions = (await getRound(namespace))?.status?.conditions ?? []
+        expect(conditions.find(({ type }) => type === 'Progressing')).toMatchObject({
+          reason: 'AwaitingPods',
+          message: expect.stringContaining(`${name} (node edge-1, unreachable since `) as string,
+        })
+        await kubectl(['delete', 'pod', name, `--namespace=${namespace}`, '--force', '--grace-period=0'])
+        await until('it is gone', async () => (await getRound(namespace)) === undefined)
+      } finally {
+        await setReady('edge-1', 'True')
+      }
+    }))
+
   it('write nothing once all is settled, not even after a restart', () =>
     withOperator(async ({ hub, namespace, stop }) => {
       await apply(profile(namespace), model(namespace), round(namespace, { rounds: 1 }))
