@@ -8,10 +8,10 @@ import { type ServerType, serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import type { Logger } from 'pino'
 
-import { downloadBlob } from '#federation/wire/download.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { HubHttp } from '#federation/wire/http.ts'
 
+import { BlobSource } from './blob-source.ts'
 import { Catalogue } from './catalogue.ts'
 import { Follower, type FollowerOptions } from './follower.ts'
 import { type InstallerContext, installModels, restoreModels, reviveModels } from './installer.ts'
@@ -39,15 +39,13 @@ export interface AgentOptions {
 
 const MAXIMUM_BODY_BYTES = 16 * 1024 * 1024
 const REVIVE_INTERVAL_MS = 10_000
-/** A pass over the models comes again: a single download need not be patient. */
-const FRUITLESS_ATTEMPTS = 3
 
 /** Rejects with the signal's reason, or when the port or the state folder cannot be used. */
 export async function runAgent(options: AgentOptions): Promise<never> {
   const { log, signal } = options
   const catalogue = new Catalogue()
-  const http = new HubHttp(options.hub)
-  const context = installerContext(options, catalogue, http)
+  const source = blobSource(options)
+  const context = installerContext(options, catalogue, source)
   const revive = repeatedly(async () => await reviveModels(context), options)
   let started = false
   const server = await listen(
@@ -66,28 +64,30 @@ export async function runAgent(options: AgentOptions): Promise<never> {
   } finally {
     revive.stop()
     server.close()
-    http.destroy()
+    source.destroy()
     await Promise.all(catalogue.all().map(async ({ thread }) => await thread.terminate()))
   }
 }
 
-function installerContext(options: AgentOptions, catalogue: Catalogue, http: HubHttp): InstallerContext {
-  const { stateFolder, keys, threadEntry, log, random } = options
-  const downloadFolder = join(stateFolder, 'downloads')
+function downloadFolderOf({ stateFolder }: AgentOptions): string {
+  return join(stateFolder, 'downloads')
+}
+
+function blobSource(options: AgentOptions): BlobSource {
+  const { hub, log, random } = options
+  const now = () => performance.now()
+  const connect = (endpoint: HubEndpoint) => new HubHttp(endpoint)
+  return new BlobSource({ hub, connect, folder: downloadFolderOf(options), log, random, now })
+}
+
+function installerContext(options: AgentOptions, catalogue: Catalogue, source: BlobSource): InstallerContext {
+  const { stateFolder, keys, threadEntry, log } = options
   return {
     store: new ModelStore(join(stateFolder, 'models')),
     catalogue,
     keys,
-    downloadFolder,
-    download: async (blob, signal) =>
-      await downloadBlob(blob, downloadFolder, {
-        http,
-        signal,
-        random,
-        maximumFruitlessAttempts: FRUITLESS_ATTEMPTS,
-        onRetry: (error, waitMs) =>
-          log.warn({ error: error.message, waitMs }, 'fetching a blob: trying again'),
-      }),
+    downloadFolder: downloadFolderOf(options),
+    download: async (blob, mirror, signal) => await source.fetch(blob, mirror, signal),
     load: async (bytes) => await ModelThread.load(threadEntry, bytes),
     log,
   }

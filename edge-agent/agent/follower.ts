@@ -107,9 +107,9 @@ export class Follower {
 }
 
 /** A model whose name could not be a folder's is left out; one without a manifest is refused when it is fetched. */
-function asWanted({ namespace, name, version, manifest }: DesiredModel, log: Logger): WantedModel[] {
+function asWanted({ namespace, name, version, manifest, mirror }: DesiredModel, log: Logger): WantedModel[] {
   if (isObjectName(namespace) && isObjectName(name)) {
-    return [{ namespace, name, version, manifest: manifest ?? { digest: '', size: 0 } }]
+    return [{ namespace, name, version, manifest: manifest ?? { digest: '', size: 0 }, mirror }]
   }
   log.error({ namespace, name }, 'the hub wants a model whose name is not a Kubernetes object name')
   return []

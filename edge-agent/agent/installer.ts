@@ -11,6 +11,7 @@ import { MAXIMUM_ENVELOPE_BYTES } from '#federation/artefact/dsse.ts'
 import type { ModelVersionManifest } from '#federation/artefact/manifest.ts'
 import { digestOf } from '#federation/wire/digest.ts'
 import { type BlobReference, DownloadRefused } from '#federation/wire/download.ts'
+import type { Parent } from '#federation/wire/generated/tributary.ts'
 import { MAXIMUM_BLOB_BYTES } from '#federation/wire/names.ts'
 
 import type { Catalogue, Serving } from './catalogue.ts'
@@ -27,6 +28,8 @@ import {
 
 export interface WantedModel extends ModelIdentity {
   readonly manifest: BlobReference
+  /** An edge controller that has the bytes, too. */
+  readonly mirror?: Parent | undefined
 }
 
 export interface InstallerContext {
@@ -34,8 +37,8 @@ export interface InstallerContext {
   readonly catalogue: Catalogue
   readonly keys: readonly KeyObject[]
   readonly downloadFolder: string
-  /** Fetches a blob into the download folder; the path of the verified file. */
-  readonly download: (blob: BlobReference, signal: AbortSignal) => Promise<string>
+  /** Fetches a blob into the download folder, from the mirror if it can; the path of the verified file. */
+  readonly download: (blob: BlobReference, mirror: Parent | undefined, signal: AbortSignal) => Promise<string>
   readonly load: (bytes: Uint8Array) => Promise<ModelThread>
   readonly log: Logger
 }
@@ -138,11 +141,12 @@ async function install(
   signal: AbortSignal,
 ): Promise<Serving | undefined> {
   const { catalogue, store, keys } = context
-  const manifestFile = await fetch(context, model.manifest, MAXIMUM_ENVELOPE_BYTES, signal)
+  const from = { mirror: model.mirror, signal }
+  const manifestFile = await fetch(context, model.manifest, MAXIMUM_ENVELOPE_BYTES, from)
   const envelope = await readBounded(manifestFile, MAXIMUM_ENVELOPE_BYTES)
   const manifest = checkManifest(envelope, model, keys)
   refuseStepBack(catalogue.serving(model)?.manifest, manifest)
-  const modelFile = await fetch(context, manifest.model, MAXIMUM_BLOB_BYTES, signal)
+  const modelFile = await fetch(context, manifest.model, MAXIMUM_BLOB_BYTES, from)
   const verified = checkModel(manifest, await readBounded(modelFile, manifest.model.size))
   const serving = await loaded(context, verified, envelope)
   try {
@@ -172,14 +176,14 @@ async function fetch(
   context: InstallerContext,
   blob: BlobReference,
   maximumBytes: number,
-  signal: AbortSignal,
+  { mirror, signal }: { mirror: Parent | undefined; signal: AbortSignal },
 ): Promise<string> {
   if (blob.size > maximumBytes) {
     const sizes = `blob ${blob.digest} is announced with ${blob.size} bytes, expected at most ${maximumBytes}`
     throw new ModelRefused('DownloadFailed', sizes)
   }
   try {
-    return await context.download(blob, signal)
+    return await context.download(blob, mirror, signal)
   } catch (error) {
     signal.throwIfAborted()
     const message = error instanceof Error ? error.message : String(error)
