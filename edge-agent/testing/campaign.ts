@@ -2,7 +2,7 @@
 // a stream on which the test says what the hub says.
 import { readFileSync } from 'node:fs'
 
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { ServerDuplexStream, ServiceError } from '@grpc/grpc-js'
 
 import {
   type CompiledModel,
@@ -20,6 +20,7 @@ import {
   type ParticipationServer,
   type TrainAssignment,
 } from '#federation/wire/generated/tributary.ts'
+import type { TestCertificate } from '#federation/wire/testing/certificate.ts'
 import { TestHub } from '#federation/wire/testing/test-hub.ts'
 
 export const LOCAL: LocalTraining = {
@@ -38,6 +39,8 @@ export class ScriptedCampaign {
   readonly compiled: CompiledModel
   readonly train: TrainAssignment
   streams = 0
+  /** Ends every stream that is opened with this error, when set. */
+  refusal: Partial<ServiceError> | undefined
   #stream: Stream | undefined
   #assignment: Assignment = { kind: { $case: 'idle', value: { reason: 'WaitingForRound' } } }
 
@@ -61,10 +64,14 @@ export class ScriptedCampaign {
     }
   }
 
-  /** `personalization` is for parameters that stay on the node: no graphs of Ditto's are sent. */
+  /**
+   * `personalization` is for parameters that stay on the node: no graphs of Ditto's are sent.
+   * @param tls of an edge controller, which takes the hub's place for those to whom it is introduced
+   */
   static async start(
     objective: Objective = { type: 'Plain' },
     personalization?: Personalization,
+    tls?: TestCertificate,
   ): Promise<ScriptedCampaign> {
     const file = new URL('../../federation/training/testdata/regression.onnx', import.meta.url)
     const configuration = {
@@ -80,7 +87,7 @@ export class ScriptedCampaign {
     )
     const late: { campaign?: ScriptedCampaign } = {}
     const participation: ParticipationServer = { participate: (stream) => late.campaign?.accept(stream) }
-    late.campaign = new ScriptedCampaign(await TestHub.start({ participation }), compiled)
+    late.campaign = new ScriptedCampaign(await TestHub.start({ participation }, tls), compiled)
     return late.campaign
   }
 
@@ -88,6 +95,11 @@ export class ScriptedCampaign {
   assign(assignment: Assignment): void {
     this.#assignment = assignment
     this.#stream?.write(assignment)
+  }
+
+  /** Sends pods on to another campaign's server, as to an edge controller. */
+  introduce(controller: ScriptedCampaign, epoch = 1): void {
+    this.assign({ kind: { $case: 'parent', value: controller.hub.parent('north', epoch) } })
   }
 
   assignTraining(changes: Partial<TrainAssignment> = {}): void {
@@ -108,6 +120,10 @@ export class ScriptedCampaign {
 
   private accept(stream: Stream): void {
     this.streams += 1
+    if (this.refusal) {
+      stream.emit('error', this.refusal)
+      return
+    }
     this.#stream = stream
     stream.on('data', (message: ParticipantMessage) => this.messages.push(message))
     stream.on('error', () => {})

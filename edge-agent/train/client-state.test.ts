@@ -35,19 +35,19 @@ describe('what a node keeps between rounds', () => {
 
   it('is what belongs to the last accepted update, also after a restart', async () => {
     const first = await vector('clientControl', 'after round 1')
-    await state.commit('update 1', [first])
+    await state.commit('update 1', 1, [first])
     const pending = await vector('clientControl', 'after round 2')
     const restarted = new ClientState(state.folder, CAMPAIGN)
     expect(await restarted.vectors()).toEqual({ clientControl: join(state.folder, first.file) })
     expect(await restarted.follows('update 1')).toBe(true)
-    await restarted.commit('update 2', [pending])
+    await restarted.commit('update 2', 2, [pending])
     expect(await restarted.vectors()).toEqual({ clientControl: join(state.folder, pending.file) })
     expect((await readdir(state.folder)).sort()).toEqual([pending.file, 'state.json'].sort())
   })
 
   it('does not grow with updates that were never accepted', async () => {
     const first = await vector('clientControl', 'after round 1')
-    await state.commit('update 1', [first])
+    await state.commit('update 1', 1, [first])
     await vector('clientControl', 'after round 2, too late')
     await vector('clientControl', 'after round 3, too late')
     await state.dropPending()
@@ -61,8 +61,25 @@ describe('what a node keeps between rounds', () => {
     expect(await readdir(state.folder)).toEqual([])
   })
 
+  it('stays when the update is accepted again, by another parent, with the next one under way', async () => {
+    const first = await vector('clientControl', 'after round 1')
+    await state.commit('update 1', 1, [first])
+    const second = await vector('clientControl', 'after round 2')
+    await state.commit('update 1', 1, [first])
+    await state.commit('update 2', 2, [second])
+    expect(await state.vectors()).toEqual({ clientControl: join(state.folder, second.file) })
+  })
+
+  it('never goes back to an earlier round', async () => {
+    const [first, second] = [await vector('clientControl', '1'), await vector('clientControl', '2')]
+    await state.commit('update 2', 2, [second])
+    await state.commit('update 1', 1, [first])
+    expect(await state.follows('update 2')).toBe(true)
+    expect(await state.vectors()).toEqual({ clientControl: join(state.folder, second.file) })
+  })
+
   it('is not that of another campaign', async () => {
-    await state.commit('update 1', [await vector('clientControl', 'x')])
+    await state.commit('update 1', 1, [await vector('clientControl', 'x')])
     expect(await new ClientState(state.folder, 'another').vectors()).toEqual({})
   })
 
@@ -75,7 +92,7 @@ describe('what a node keeps between rounds', () => {
     },
   ])('begins anew when $name', async ({ spoil }) => {
     const kept = [await vector('clientControl', 'x'), await vector('residual', 'y')]
-    await state.commit('update 1', kept)
+    await state.commit('update 1', 1, kept)
     await spoil(join(state.folder, kept[1]!.file))
     expect(await state.vectors()).toEqual({})
   })

@@ -24,6 +24,8 @@ const StateRecord = z.strictObject({
   campaign: z.string(),
   /** Digest of the accepted update that the vectors belong to. */
   update: z.string(),
+  /** Round that it was trained in. */
+  round: z.int().min(0).default(0),
   vectors: z.array(StateVector).max(16),
 })
 type StateRecord = z.infer<typeof StateRecord>
@@ -58,11 +60,19 @@ export class ClientState {
     return (await this.#read())?.update === update
   }
 
-  /** Called once the hub has accepted the update; from here on its vectors are the state. */
-  async commit(update: string, vectors: readonly StateVector[]): Promise<void> {
-    const record: StateRecord = { campaign: this.#campaign, update, vectors: [...vectors] }
+  /**
+   * Called once a parent has accepted the update; from here on its vectors are the state. An update may be accepted more than
+   * once, by one parent after another, also after the state has moved on: then it stays where it is.
+   */
+  async commit(update: string, round: number, vectors: readonly StateVector[]): Promise<void> {
+    const before = await this.#read()
+    if (before && (before.update === update || before.round > round)) return
+    const record: StateRecord = { campaign: this.#campaign, update, round, vectors: [...vectors] }
     await writeDurably(this.folder, RECORD, Buffer.from(JSON.stringify(record)))
-    await this.#keepOnly(vectors)
+    const kept = new Set(vectors.map(({ file }) => file))
+    for (const { file } of before?.vectors ?? []) {
+      if (!kept.has(file)) await rm(join(this.folder, file), { force: true })
+    }
   }
 
   /**

@@ -22,6 +22,7 @@ async function finished(round: number): Promise<FinishedUpdate> {
   const bytes = Buffer.from(`update of round ${round}`)
   const update = {
     round,
+    parameters: 'sha256:parameters',
     state: [],
     key: `round ${round}`,
     file: `${round}.update`,

@@ -14,8 +14,10 @@ import { StateVector } from './client-state.ts'
 const MAXIMUM_RECORD_BYTES = 64 * 1024
 const RECORD = 'update.json'
 
-const FinishedUpdate = z.strictObject({
+export const FinishedUpdate = z.strictObject({
   round: z.int().min(1),
+  /** Digest of the parameters that it was trained from. */
+  parameters: z.string(),
   /** The campaign and the assignment that it answers. */
   key: z.string(),
   /** File name of the update in the outbox's folder. */

@@ -46,9 +46,13 @@ export class Participant {
     return work?.kind === 'train' ? work.value.round : undefined
   }
 
-  /** From now on answers go to this stream. */
+  /**
+   * From now on answers go to this stream, which was opened anew. That an update was accepted was heard from whoever held the
+   * one before, and is not known to everybody: it is asked again if the assignment is.
+   */
   speakThrough(send: (message: ParticipantMessage) => void): void {
     this.#send = send
+    if (this.#answered && !this.#answered.message) this.#answered = undefined
   }
 
   /** Sends what may be lost, such as progress. */

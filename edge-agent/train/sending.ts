@@ -1,20 +1,20 @@
-// From a finished update to the hub's verdict, and from the verdict to what the node keeps: the state that belongs to an
-// update becomes the node's state exactly if the hub accepted the update. A pod that ended between the two asks the hub
-// before it trains again.
+// From a finished update to the parent's verdict, and from the verdict to what the node keeps: the state that belongs to an
+// update becomes the node's state, once, if a parent accepted the update. A pod that ended between the two asks before it trains
+// again. The bytes stay, for another parent, until the hub has settled their round (unsettled.ts).
 import type { Logger } from 'pino'
 
-import type { TrainAssignment } from '#federation/wire/generated/tributary.ts'
-import type { HubHttp } from '#federation/wire/http.ts'
+import type { Sender } from '#federation/wire/http.ts'
 import { isAccepted, uploadUpdate } from '#federation/wire/upload.ts'
 
 import type { ClientState } from './client-state.ts'
 import { TrainingFailure } from './failures.ts'
 import type { FinishedUpdate, Outbox } from './outbox.ts'
+import type { StoredUpdate } from './unsettled.ts'
 
 export interface SendContext {
   readonly campaign: string
   readonly node: string
-  readonly http: HubHttp
+  readonly http: Sender
   readonly outbox: Outbox
   readonly state: ClientState
   readonly log: Logger
@@ -23,26 +23,21 @@ export interface SendContext {
 }
 
 /** An update to send, and what is known of it in this process. */
-export interface Outgoing {
-  readonly update: FinishedUpdate
+export interface Outgoing extends StoredUpdate {
   readonly neverSent: boolean
 }
 
 export async function send(
   context: SendContext,
-  assignment: TrainAssignment,
-  { update, neverSent }: Outgoing,
+  { update, path, neverSent }: Outgoing,
   signal: AbortSignal,
 ): Promise<void> {
   const { campaign, node, http, random, log } = context
-  const { round } = assignment
-  const { digest, size, samples, steps, loss, initialLoss } = update
+  const { round, parameters, digest, size, samples, steps, loss, initialLoss } = update
   const outcome = await uploadUpdate(
     {
       ...{ campaign, round, participant: node, digest, size, samples, steps, loss, initialLoss },
-      path: context.outbox.path(update),
-      parameters: assignment.parameters?.digest ?? '',
-      neverSent,
+      ...{ path, parameters, neverSent },
     },
     { http, signal, random, onRetry: retryLogger(log, 'sending the update') },
   )
@@ -66,7 +61,7 @@ export async function settle(context: SendContext, signal: AbortSignal): Promise
 }
 
 async function keep({ state }: SendContext, update: FinishedUpdate): Promise<void> {
-  if (update.state.length > 0) await state.commit(update.digest, update.state)
+  if (update.state.length > 0) await state.commit(update.digest, update.round, update.state)
 }
 
 export function retryLogger(log: Logger, what: string): (error: Error, waitMs: number) => void {

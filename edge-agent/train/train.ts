@@ -1,27 +1,27 @@
-// The training pod: one stream to the hub for the life of the campaign, the participant behind it, and the thread that
-// trains. Network trouble is waited out for ever; only the hub's "finished" or the signal end it.
+// The training pod: one stream to its parent for the life of the campaign, the participant behind it, and the thread that
+// trains. Network trouble is waited out for ever; only the word "finished" or the signal end it.
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import type { Logger } from 'pino'
 
 import { loadKernels } from '#federation/aggregation/native-kernels.ts'
-import { createHubClient } from '#federation/wire/channel.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
-import { ParticipationClient } from '#federation/wire/generated/tributary.ts'
 import { HubHttp } from '#federation/wire/http.ts'
 import { Pacer } from '#federation/wire/pacer.ts'
-import { keepStreamOpen } from '#federation/wire/stream.ts'
 import { VerifiedFiles } from '#federation/wire/verified-files.ts'
 
 import { ClientState } from './client-state.ts'
 import { Outbox } from './outbox.ts'
+import { ParentMemory } from './parent-memory.ts'
 import { Participant } from './participant.ts'
 import { TrainerThread } from './trainer-thread.ts'
-import { retryLogger } from './sending.ts'
+import { UnsettledUpdates } from './unsettled.ts'
+import { type Listener, Uplink } from './uplink.ts'
 import { type WorkContext, carryOut } from './work.ts'
 
 export interface TrainOptions {
+  /** Where every pod begins, and what it comes back to from an edge controller. */
   readonly hub: HubEndpoint
   readonly campaign: string
   readonly node: string
@@ -36,19 +36,19 @@ export interface TrainOptions {
   readonly softwareVersion: string
   readonly log: Logger
   readonly random: () => number
+  /** Milliseconds of a clock that does not jump; that of the process unless given. */
+  readonly now?: () => number
   readonly signal: AbortSignal
 }
 
-/** Resolves with the hub's reason once the campaign is finished; rejects with the signal's. */
+/** Resolves with the parent's reason once the campaign is finished; rejects with the signal's. */
 export async function runTraining(options: TrainOptions): Promise<string> {
-  const { hub, campaign, node, dataset, dataFolder, workFolder, log, random } = options
-  const outbox = new Outbox(join(workFolder, 'outbox'))
-  await outbox.open()
-  const state = new ClientState(join(workFolder, 'state'), campaign)
-  await state.open()
-  const blobFolder = join(workFolder, 'blobs')
-  await mkdir(blobFolder, { recursive: true })
-  const http = new HubHttp(hub, { pacer: pacerOf(options) })
+  const { campaign, node, dataset, dataFolder, log, random } = options
+  const { outbox, state, unsettled, memory, blobFolder } = await openFolders(options)
+  const { hub, now = () => performance.now() } = options
+  const pacer = pacerOf(options)
+  const connect = (endpoint: HubEndpoint) => new HubHttp(endpoint, { pacer })
+  const uplink = await Uplink.open({ hub, connect, memory, log, random, now })
   sayKernels(log)
   const trainer = new TrainerThread(options.threadEntry, { role: 'trainer', dataset, dataFolder })
   const participant: Participant = new Participant(
@@ -56,23 +56,37 @@ export async function runTraining(options: TrainOptions): Promise<string> {
     log,
   )
   const say = participant.say.bind(participant)
-  const shared = { campaign, node, http, log, random, verified: new VerifiedFiles() }
-  const context: WorkContext = { ...shared, trainer, outbox, state, blobFolder, say }
+  const shared = { campaign, node, http: uplink, log, random, verified: new VerifiedFiles() }
+  const hasMetControllers = () => uplink.hasMetControllers
+  const kept = { outbox, state, unsettled, blobFolder }
+  const context: WorkContext = { ...shared, ...kept, trainer, hasMetControllers, say }
   const over = new AbortController()
   try {
-    const parts = { participant, outbox }
-    const stream = followAssignments(parts, options, AbortSignal.any([options.signal, over.signal]))
+    const listener = listenerOf({ participant, outbox, unsettled }, options)
+    const stream = uplink.follow(listener, AbortSignal.any([options.signal, over.signal]))
     return await Promise.race([participant.finished, stream])
   } finally {
     over.abort(new Error('the campaign is over'))
     participant.stop('the process ends')
-    http.destroy()
     await trainer.close()
+    await memory.written()
   }
 }
 
 function pacerOf({ bytesPerSecond }: TrainOptions): Pacer | undefined {
   return bytesPerSecond === undefined ? undefined : new Pacer(bytesPerSecond)
+}
+
+async function openFolders({ workFolder, campaign, log }: TrainOptions) {
+  const outbox = new Outbox(join(workFolder, 'outbox'))
+  await outbox.open()
+  const state = new ClientState(join(workFolder, 'state'), campaign)
+  await state.open()
+  const unsettled = new UnsettledUpdates(join(workFolder, 'unsettled'))
+  await unsettled.open()
+  const blobFolder = join(workFolder, 'blobs')
+  await mkdir(blobFolder, { recursive: true })
+  return { outbox, state, unsettled, blobFolder, memory: new ParentMemory(workFolder, log) }
 }
 
 /** The thread that trains loads them too; it has no log of its own. */
@@ -82,32 +96,27 @@ function sayKernels(log: Logger): void {
   else log.warn({ kernels: description }, 'training is slower: the compiled kernels cannot be loaded')
 }
 
-async function followAssignments(
-  { participant, outbox }: { participant: Participant; outbox: Outbox },
-  options: TrainOptions,
-  signal: AbortSignal,
-): Promise<never> {
-  const { hub, campaign, softwareVersion, log, random } = options
-  return await keepStreamOpen({
-    open: () => {
-      const client = createHubClient(ParticipationClient, hub)
-      return {
-        call: client.participate(),
-        close: () => {
-          client.close()
-        },
-      }
-    },
-    onOpen: (send) => {
-      participant.speakThrough(send)
+interface Parts {
+  readonly participant: Participant
+  readonly outbox: Outbox
+  readonly unsettled: UnsettledUpdates
+}
+
+function listenerOf(
+  { participant, outbox, unsettled }: Parts,
+  { campaign, softwareVersion, log }: TrainOptions,
+): Listener {
+  return {
+    hello: () => {
       const round = participant.trainingRound ?? outbox.newestRound ?? 0
-      send({ kind: { $case: 'hello', value: { campaign, softwareVersion, round } } })
+      return { campaign, softwareVersion, round }
     },
-    onMessage: (assignment) => {
-      participant.receive(assignment)
+    speakThrough: (send) => participant.speakThrough(send),
+    receive: (assignment) => participant.receive(assignment),
+    settled: (round) => {
+      unsettled.settle(round).catch((error: unknown) => {
+        log.warn({ round, error: String(error) }, 'settled updates cannot be removed')
+      })
     },
-    onRetry: retryLogger(log, 'stream to the hub'),
-    signal,
-    random,
-  })
+  }
 }

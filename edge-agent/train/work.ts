@@ -1,5 +1,6 @@
 // What a participant does for an assignment: fetch the blobs, train or evaluate, send the update. Blobs are fetched
-// once and kept for as long as an assignment names them; a finished update is sent, not trained again, after a restart.
+// once and kept for as long as an assignment names them; a finished update is sent, not trained again, after a restart and
+// when another parent asks for it.
 import { readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 
@@ -21,11 +22,15 @@ import type { FinishedUpdate } from './outbox.ts'
 import { parametersFromDelta } from './parameters.ts'
 import { roundSeed, roundingSeed } from './seed.ts'
 import { type SendContext, retryLogger, send, settle } from './sending.ts'
+import type { StoredUpdate, UnsettledUpdates } from './unsettled.ts'
 
 export interface WorkContext extends SendContext {
   readonly trainer: Trainer
   readonly blobFolder: string
   readonly verified: VerifiedFiles
+  readonly unsettled: UnsettledUpdates
+  /** Whether updates may have gone to an edge controller, which may be lost with them. */
+  readonly hasMetControllers: () => boolean
   /** Sends a message that may be lost. */
   readonly say: (message: ParticipantMessage) => void
 }
@@ -47,10 +52,29 @@ export async function carryOut(
 ): Promise<ParticipantMessage | undefined> {
   if (work.kind === 'evaluate') return await evaluate(context, work.value, signal)
   const campaignKey = `${context.campaign} ${key}`
-  const found = await context.outbox.find(campaignKey)
-  const update = found ?? (await train(context, work.value, campaignKey, signal))
-  await send(context, work.value, { update, neverSent: found === undefined }, signal)
+  const found = await findFinished(context, work.value, campaignKey)
+  const stored = found ?? (await train(context, work.value, campaignKey, signal))
+  await send(context, { ...stored, neverSent: found === undefined }, signal)
   return undefined
+}
+
+/** What answers the assignment already, whoever it was trained for. */
+async function findFinished(
+  { outbox, unsettled }: WorkContext,
+  { round, parameters }: TrainAssignment,
+  key: string,
+): Promise<StoredUpdate | undefined> {
+  const update = await outbox.find(key)
+  if (update) return { update, path: outbox.path(update) }
+  return await unsettled.find(round, parameters?.digest ?? '')
+}
+
+/** Another update is about to take the place of the last one, which a parent may still ask for. */
+async function keepLast({ outbox, unsettled, hasMetControllers }: WorkContext, round: number): Promise<void> {
+  const last = hasMetControllers() ? await outbox.newest() : undefined
+  if (!last || last.round === round || !unsettled.wants(last.round)) return
+  const update = await outbox.find(last.key)
+  if (update) await unsettled.keep({ update, path: outbox.path(update) })
 }
 
 async function train(
@@ -58,12 +82,13 @@ async function train(
   assignment: TrainAssignment,
   key: string,
   signal: AbortSignal,
-): Promise<FinishedUpdate> {
+): Promise<StoredUpdate> {
   const { round, measureInitialLoss } = assignment
   await settle(context, signal)
   await context.state.dropPending()
+  await keepLast(context, round)
   const prepared = await prepare(context, assignment, signal)
-  const { training, serverControl } = prepared
+  const { training, serverControl, parametersDigest } = prepared
   const file = `${round}.update`
   const job: TrainJob = {
     kind: 'train',
@@ -81,13 +106,13 @@ async function train(
     context.say({ kind: { $case: 'progress', value: { round, ...progress } } })
   }
   const answer = await context.trainer.train(job, report, signal)
-  const update: FinishedUpdate = { round, key, file, ...answer }
+  const update: FinishedUpdate = { round, parameters: parametersDigest, key, file, ...answer }
   await context.outbox.put(update)
   context.log.info(
     { round, samples: update.samples, loss: update.loss, bytes: update.size },
     'training finished',
   )
-  return update
+  return { update, path: context.outbox.path(update) }
 }
 
 async function evaluate(

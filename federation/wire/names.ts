@@ -19,6 +19,12 @@ export const PATIENT_IDLE_REASONS: ReadonlySet<string> = new Set([
   'WaitingForController',
 ])
 
+/** gRPC trailer that carries an error's CamelCase reason. */
+export const REASON_TRAILER = 'tributary-reason'
+
+/** Reason of an edge controller that a later one of its tier has replaced, and of whoever still speaks for it. Final. */
+export const EPOCH_FENCED = 'EpochFenced'
+
 /** Largest gRPC message in bytes, both ways. */
 export const MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024
 

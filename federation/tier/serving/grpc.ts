@@ -2,12 +2,10 @@
 import { Metadata, type sendUnaryData, type ServerUnaryCall, type ServiceError } from '@grpc/grpc-js'
 import type { Readable } from 'node:stream'
 import type { Logger } from 'pino'
+import { REASON_TRAILER } from '#federation/wire/names.ts'
 import { TierError, toTierError } from './errors.ts'
 import type { Identities } from './identity.ts'
 import type { ReviewedIdentity } from './identity.ts'
-
-/** Name of the trailer that carries the machine-readable reason. */
-const REASON = 'tributary-reason'
 
 export function authorizationOf(metadata: Metadata): string | undefined {
   const value = metadata.get('authorization')[0]
@@ -17,7 +15,7 @@ export function authorizationOf(metadata: Metadata): string | undefined {
 export function toServiceError(error: unknown, tier?: string): Partial<ServiceError> {
   const shown = toTierError(error, tier)
   const metadata = new Metadata()
-  metadata.set(REASON, shown.reason)
+  metadata.set(REASON_TRAILER, shown.reason)
   return { code: shown.grpcCode, details: shown.message, metadata }
 }
 
