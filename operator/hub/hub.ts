@@ -10,6 +10,7 @@ import { startHealthServer } from '#federation/tier/serving/health.ts'
 import { httpListener, type Routes } from '#federation/tier/serving/http.ts'
 import { Identities, requireParticipant, speaksForTier } from '#federation/tier/serving/identity.ts'
 import { hubMetrics, type HubMetrics } from '#federation/tier/serving/metrics.ts'
+import { Mirrors } from './mirrors.ts'
 import { Models } from './models.ts'
 import type { ReviewedIdentity } from '#federation/tier/serving/identity.ts'
 import { DEFAULT_FLEET_HOLD_MS, DEFAULT_IDLE_MS, DEFAULT_KEEPALIVE_MS } from './options.ts'
@@ -67,6 +68,7 @@ class Hub {
   readonly #metrics: HubMetrics
   readonly #models: Models
   readonly #campaigns: Campaigns
+  readonly #mirrors = new Mirrors(() => this.#campaigns.all())
 
   static async open(options: HubOptions): Promise<Hub> {
     await makeDirectory(options.directory)
@@ -100,6 +102,7 @@ class Hub {
       clock,
       logger,
       sweep,
+      mirrorOf: (uid, node) => this.#mirrors.of(uid, node),
       planComes: async () => this.#hold.planComes(),
       onChange: (model) => {
         this.#changes.notify(changeOfModel(model))
@@ -112,9 +115,10 @@ class Hub {
     const shared = { spares: this.#spares, clock, logger, metrics: this.#metrics }
     const { kernels } = options
     const stages = new RootStages({ ...shared, blobs: this.#blobs, compiler, kernels, latestVersion })
-    this.#campaigns = new Campaigns(directory, { ...shared, stages, sweep }, (campaign) =>
-      this.#changes.notify(changeOfCampaign(campaign), stageOf(campaign)),
-    )
+    this.#campaigns = new Campaigns(directory, { ...shared, stages, sweep }, (campaign) => {
+      this.#changes.notify(changeOfCampaign(campaign), stageOf(campaign))
+      if (this.#mirrors.haveChanged(campaign)) this.#agents.refresh()
+    })
   }
 
   async listen(host: string | undefined): Promise<MuxServer> {

@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { digestOf } from '#federation/wire/digest.ts'
-import type { DesiredModel, ServedModel } from '#federation/wire/generated/tributary.ts'
+import type { DesiredModel, Parent, ServedModel } from '#federation/wire/generated/tributary.ts'
 import { ModelRefused, type ModelCompiler } from '#federation/tier/compiler.ts'
 import { TierError } from '#federation/tier/serving/errors.ts'
 import { putManifest, signAnew } from './manifests.ts'
@@ -26,6 +26,8 @@ export interface ModelsContext {
   readonly logger: Logger
   readonly onChange: (model: Model) => void
   readonly sweep: () => void
+  /** An edge controller that has the bytes of a model for a node, too. */
+  readonly mirrorOf: (modelUid: string, node: string) => Parent | undefined
   /** Called and awaited before the plan of a new model is written. */
   readonly planComes: () => Promise<void>
 }
@@ -123,7 +125,7 @@ export class Models {
     })
   }
 
-  /** What a node should serve now. */
+  /** What a node should serve now, and from where it may have it beside the hub. */
   desired(node: string): DesiredModel[] {
     return this.all()
       .filter((model) => model.latest && model.plan.servingNodes.includes(node))
@@ -132,6 +134,7 @@ export class Models {
         name: model.plan.name,
         version: model.latest?.version ?? 0,
         manifest: model.latest?.manifest,
+        mirror: this.#context.mirrorOf(model.plan.uid, node),
       }))
   }
 

@@ -193,6 +193,23 @@ describe('a training pod that asks the hub', () => {
   })
 })
 
+describe('an agent', () => {
+  it('is told of the controller of its zone while that is there', async () => {
+    await story.applyCampaign(plan(zones()))
+    const { desired } = story.follow('a')
+    const newest = () => desired.at(-1)?.models[0]
+    await until(() => newest() !== undefined)
+    expect(newest()?.mirror).toBeUndefined()
+    const east = new TestController(story, 'east')
+    await until(() => newest()?.mirror !== undefined)
+    expect(newest()?.mirror).toMatchObject({ tier: 'east', epoch: 1, address: 'east.invalid:7443' })
+    const manifest = newest()?.manifest?.digest ?? ''
+    expect((await story.blob(manifest, east.token)).status).toBe(200)
+    await story.applyCampaign(plan(zones(), { round: undefined, finished: true, finishedReason: 'done' }))
+    await until(() => newest()?.mirror === undefined)
+  })
+})
+
 describe('an update counts once', () => {
   it('when its node brought it to the hub before its tier offers it', async () => {
     const { east } = await begin()
