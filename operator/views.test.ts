@@ -46,6 +46,30 @@ describe('what stands in the way of a pod', () => {
       want: { reason: 'CrashLoopBackOff', message: 'back-off 10s — /campaigns/x belongs to user 1000' },
     },
     {
+      name: 'nothing, when its work is done',
+      status: { containerStatuses: [{ name: 'train', state: { terminated: { exitCode: 0 } } }] },
+      want: { reason: '', message: '' },
+    },
+    {
+      name: 'a container that has just failed, in its own words',
+      status: {
+        containerStatuses: [
+          {
+            name: 'aggregate',
+            state: { terminated: { exitCode: 1, reason: 'Error', message: 'bad setting' } },
+          },
+        ],
+      },
+      want: { reason: 'Error', message: 'bad setting' },
+    },
+    {
+      name: 'a container that was ended without a word',
+      status: {
+        containerStatuses: [{ name: 'train', state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }],
+      },
+      want: { reason: 'OOMKilled', message: 'exit code 137' },
+    },
+    {
       name: 'no node that would take it',
       status: {
         conditions: [

@@ -100,8 +100,13 @@ function containerTrouble({ status }: Pod): Trouble | undefined {
   return all.map(troubleOf).find((trouble) => trouble !== undefined)
 }
 
+/** A container that failed is in trouble from that moment on, not only once it is waited with its next start. */
 function troubleOf(status: ContainerStatus): Trouble | undefined {
-  const waiting = status.state?.waiting
+  const { waiting, terminated } = status.state ?? {}
+  if (terminated && terminated.exitCode !== 0) {
+    const { reason = 'Error', message = '', exitCode } = terminated
+    return { reason, message: message === '' ? `exit code ${exitCode}` : message }
+  }
   if (!waiting?.reason || STARTING.has(waiting.reason)) return undefined
   const ended = status.lastState?.terminated?.message ?? ''
   return {
