@@ -8,7 +8,8 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import type { AgentReport, DesiredModels } from '#federation/wire/generated/tributary.ts'
-import { updatePath } from '#federation/wire/names.ts'
+import { blobPath, updatePath } from '#federation/wire/names.ts'
+import { selfSignedCertificate } from '#federation/wire/testing/certificate.ts'
 import { TestHub } from '#federation/wire/testing/test-hub.ts'
 
 import { ScriptedCampaign, rowsAsCsv } from './testing/campaign.ts'
@@ -225,6 +226,39 @@ describe('agent', () => {
       hub.cutConnections()
       want(2)
       await expect.poll(async () => await answer(port), { timeout: SLOW }).toBe(2)
+    },
+  )
+
+  it(
+    'takes models from the edge controller that is named, and nothing wrong from it',
+    { timeout: 3 * SLOW },
+    async () => {
+      const controller = await TestHub.start({}, await selfSignedCertificate())
+      try {
+        const mirror = controller.parent('north', 1)
+        const port = await freePort()
+        const [first, second] = [publish({ version: 1 }), publish({ version: 2 })]
+        for (const bytes of [first.envelope, first.model, second.envelope, second.model])
+          controller.addBlob(bytes)
+        desired = { models: [{ ...first.wanted, mirror }] }
+        const agent = await startAgent(port)
+        await expect.poll(reported, { timeout: SLOW }).toBe(1)
+        expect(hub.requests).toEqual([])
+
+        // The signed manifest is right; the model's bytes are others, of the same length.
+        controller.blobs.set(
+          blobPath(second.manifest.model.digest),
+          Buffer.from(second.model).fill(1, 20, 30),
+        )
+        for (const bytes of [second.envelope, second.model]) hub.addBlob(bytes)
+        desired = { models: [{ ...second.wanted, mirror }] }
+        for (const stream of streams) stream.write(desired)
+        await expect.poll(async () => await answer(port), { timeout: SLOW }).toBe(2)
+        expect(hub.requests.map(({ path }) => path)).toContain(blobPath(second.manifest.model.digest))
+        expect(agent.log()).toContain('fetching from the hub what the edge controller did not bring')
+      } finally {
+        controller.close()
+      }
     },
   )
 
