@@ -28,7 +28,7 @@ export const BEHAVIOURS = {
 export type Behaviour = keyof typeof BEHAVIOURS
 
 /** No delivery of a storm takes longer, unless something is broken. */
-export const DELIVERY_TIMEOUT_MS = 120_000
+export const DELIVERY_TIMEOUT_MS = 300_000
 
 export async function act(
   behaviour: Behaviour,

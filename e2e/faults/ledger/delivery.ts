@@ -5,6 +5,7 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import { digestOf } from '#federation/wire/digest.ts'
 import { HubHttp } from '#federation/wire/http.ts'
 import { uploadUpdate, type Update, type UploadOutcome } from '#federation/wire/upload.ts'
@@ -35,24 +36,26 @@ export interface Delivery {
   /** When it is given up. */
   readonly signal: AbortSignal
   readonly dice: Dice
+  /** Between attempts; a storm's unless given. */
+  readonly backoff?: BackoffOptions
 }
 
 /** Two pieces or one; a piece of a third makes requests that continue others. */
 const PIECES = { one: 2, three: 1 }
-const BACKOFF = { initialMs: 20, maximumMs: 500 }
+const BACKOFF = { initialMs: 20, maximumMs: 5_000 }
 /** A connection that is held for long is given up before it is let go; a machine that is merely busy is waited for. */
 const PACE = { windowMs: 1_000, minimumBytes: 1 }
 
 /** The verdict; undefined when it was given up before there was one. */
 export async function deliver(at: RoundAtEdge, delivery: Delivery): Promise<UploadOutcome | undefined> {
-  const { participant, signal, dice } = delivery
+  const { participant, signal, dice, backoff = BACKOFF } = delivery
   const update = await prepare(at, delivery)
   const http = new HubHttp(at.parents.endpointFor(participant))
   const chunkBytes = dice.pick(PIECES) === 'one' ? update.size : Math.ceil(update.size / 3)
   at.ledger.sent(participant, update.digest)
   try {
     const outcome = await uploadUpdate(update, {
-      ...{ http, signal, random: dice.uniform, backoff: BACKOFF, pace: PACE, chunkBytes },
+      ...{ http, signal, random: dice.uniform, backoff, pace: PACE, chunkBytes },
     })
     note(at.ledger, delivery, { digest: update.digest, outcome })
     return outcome

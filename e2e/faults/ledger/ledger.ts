@@ -2,7 +2,8 @@
  * What the participants of one round saw, written down by whoever acts for them: before a byte leaves, and once an answer has
  * come. Several may act for one participant at the same time.
  */
-import type { Entry } from './oracle.ts'
+import { RoundState_Phase, type CampaignState } from '#federation/wire/generated/tributary.ts'
+import type { Entry, Finding } from './oracle.ts'
 
 interface OpenEntry extends Entry {
   readonly sent: Set<string>
@@ -33,9 +34,28 @@ export class Ledger {
     this.#of(participant).refused.add(digest)
   }
 
-  /** The digest for which an acknowledgement was seen. */
-  acknowledgedOf(participant: number): string | undefined {
-    return [...this.#of(participant).acknowledged][0]
+  /**
+   * What was acknowledged and is not known to a hub that still collects: its round would wait for it in vain.
+   * @param acknowledged who saw an acknowledgement before the hub was asked
+   */
+  unknownTo(
+    { current, participants }: CampaignState,
+    round: number,
+    nameOf: (participant: number) => string,
+    acknowledged = this.whoSawAcknowledgements(),
+  ): Finding[] {
+    if (current?.round !== round || current.phase !== RoundState_Phase.COLLECTING) return []
+    const known = new Set(participants.filter((one) => one.updateAccepted).map(({ node }) => node))
+    return acknowledged
+      .map(nameOf)
+      .filter((name) => !known.has(name))
+      .map((name) => ({ kind: 'lost', detail: `${name}: acknowledged, then unknown` }))
+  }
+
+  whoSawAcknowledgements(): number[] {
+    return this.entries.flatMap(({ acknowledged }, participant) =>
+      acknowledged.size > 0 ? [participant] : [],
+    )
   }
 
   #of(participant: number): OpenEntry {

@@ -79,7 +79,7 @@ export class TroubledLink {
   static async open(target: () => number, draw: () => LinkFault): Promise<TroubledLink> {
     const server = createServer({ noDelay: true, allowHalfOpen: true })
     const link = new TroubledLink(server)
-    server.on('connection', (near) => link.#serve(near, connect(target(), '127.0.0.1'), draw()))
+    server.on('connection', (near) => link.#connect(near, connect(target(), '127.0.0.1'), draw))
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     return link
@@ -94,6 +94,17 @@ export class TroubledLink {
     this.#server.close()
     for (const socket of this.#open) socket.destroy()
     await closed
+  }
+
+  /** No fault is spent on a connection to a server that is away. */
+  #connect(near: Socket, far: Socket, draw: () => LinkFault): void {
+    const away = (): void => resetOne(near)
+    near.on('error', () => near.destroy())
+    far.once('error', away)
+    far.once('connect', () => {
+      far.off('error', away)
+      this.#serve(near, far, draw())
+    })
   }
 
   #serve(near: Socket, far: Socket, fault: LinkFault): void {

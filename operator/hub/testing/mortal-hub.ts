@@ -17,19 +17,19 @@ export class MortalHub {
   readonly directory: string
   readonly #certificate: TestCertificate
   readonly #settings: Omit<HubProcessSettings, 'port'>
-  readonly #preload: URL | undefined
+  readonly #preloads: readonly URL[]
   #child: ChildProcess | undefined
   #port = 0
 
-  private constructor(settings: Omit<HubProcessSettings, 'port'>, preload: URL | undefined) {
+  private constructor(settings: Omit<HubProcessSettings, 'port'>, preloads: readonly URL[]) {
     this.directory = settings.directory
     this.#certificate = settings.certificate
     this.#settings = settings
-    this.#preload = preload
+    this.#preloads = preloads
   }
 
-  /** @param preload a module that the process loads before anything of the hub */
-  static async create(model: Uint8Array, preload?: URL): Promise<MortalHub> {
+  /** @param preloads modules that the process loads before anything of the hub */
+  static async create(model: Uint8Array, preloads: readonly URL[] = []): Promise<MortalHub> {
     const root = await mkdtemp(join(tmpdir(), 'tributary-mortal-'))
     const modelFile = join(root, 'model')
     await writeFile(modelFile, model)
@@ -38,7 +38,7 @@ export class MortalHub {
       .toString()
     const certificate = await testCertificate()
     const directory = join(root, 'volume')
-    const hub = new MortalHub({ directory, certificate, signingKey, modelFile }, preload)
+    const hub = new MortalHub({ directory, certificate, signingKey, modelFile }, preloads)
     await hub.start()
     return hub
   }
@@ -49,8 +49,8 @@ export class MortalHub {
 
   async start(): Promise<void> {
     const settings: HubProcessSettings = { ...this.#settings, port: this.#port }
-    const preload = this.#preload ? ['--import', this.#preload.href] : []
-    const child = spawn(process.execPath, [...preload, ENTRY, JSON.stringify(settings)], {
+    const preloads = this.#preloads.flatMap(({ href }) => ['--import', href])
+    const child = spawn(process.execPath, [...preloads, ENTRY, JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#child = child
@@ -62,12 +62,23 @@ export class MortalHub {
     this.#port = Number(line)
   }
 
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Fulfilled once the process is gone, by itself or not. */
+  async gone(): Promise<void> {
+    if (this.#child && this.isRunning) await once(this.#child, 'exit')
+  }
+
+  /** Kills without waiting. */
+  strike(): void {
+    this.#child?.kill('SIGKILL')
+  }
+
   async kill(): Promise<void> {
-    const child = this.#child
-    if (child?.exitCode !== null || child.signalCode !== null) return
-    const exit = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exit
+    this.strike()
+    await this.gone()
   }
 
   async remove(): Promise<void> {

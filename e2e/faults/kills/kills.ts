@@ -1,0 +1,295 @@
+/*
+ * A hub is killed once in every round of a campaign, at a point that chance chooses, and started again. The round has to go on
+ * from where it was: nobody trains again whose update was accepted, and what is merged is what was acknowledged.
+ */
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { BackoffOptions } from '#federation/wire/backoff.ts'
+import { RoundState_Phase, type CampaignState } from '#federation/wire/generated/tributary.ts'
+import { CAMPAIGN } from '#federation/tier/testing/plans.ts'
+import { podToken, tinyModel } from '#operator/hub/testing/fakes.ts'
+import { MortalHub } from '#operator/hub/testing/mortal-hub.ts'
+import type { RoundAtEdge } from '../ledger/delivery.ts'
+import { Dice } from '../ledger/dice.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { StormOperator } from '../ledger/operator.ts'
+import { judge } from '../ledger/oracle.ts'
+import { sumBehind, vectorOf, type Shape } from '../ledger/vectors.ts'
+import { runPod } from './pod.ts'
+import { RoundOnDisk } from './round-on-disk.ts'
+import { assassin, countedAt, type Orders } from './testing/assassin.ts'
+
+export interface KillSettings {
+  readonly seed: string
+  readonly participants: number
+  /** Rounds in which the hub dies. */
+  readonly points: number
+  readonly backoff: BackoffOptions
+  readonly preloads?: readonly URL[]
+}
+
+/** Where the hub was killed, and what came of it. */
+export interface Point {
+  readonly round: number
+  /** In words: at which operation on the disk, or after how long. */
+  readonly where: string
+  readonly phase: string
+  /** Updates that were accepted when the hub died. */
+  readonly accepted: number
+  /** From when the process was back to the first new step of the round. */
+  readonly resumedMs: number
+  /** From when the process was back to the end of the round. */
+  readonly endedMs: number
+  readonly findings: readonly string[]
+}
+
+const PAYLOAD_VALUES = 500
+const TRAINING_MS = 80
+const POINT_TIMEOUT_MS = 300_000
+/** A blow that was on its way when the round ended has fallen after it. */
+const GRACE_MS = 50
+/** For a round without a kill, in which operations are counted. */
+const NEVER: Orders = { operation: Number.MAX_SAFE_INTEGER, when: 'before' }
+
+export async function killAtPoints(
+  settings: KillSettings,
+  onPoint: (point: Point) => void = () => undefined,
+): Promise<Point[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'tributary-kills-'))
+  const ordersPath = join(folder, 'orders')
+  const shape = { participants: settings.participants, length: settings.participants + PAYLOAD_VALUES }
+  const preloads = [...(settings.preloads ?? []), assassin(ordersPath)]
+  const hub = await MortalHub.create(tinyModel(new Float32Array(shape.length)), preloads)
+  const campaign = new KilledCampaign({ settings, shape, folder, ordersPath, hub })
+  try {
+    const points: Point[] = []
+    await campaign.calmRounds()
+    while (points.length < settings.points) {
+      const point = await campaign.roundWithKill(points.length)
+      if (!point) continue
+      points.push(point)
+      onPoint(point)
+      // What follows would only say the same again.
+      if (point.findings.length > 0) break
+    }
+    return points
+  } finally {
+    await campaign.end()
+    await hub.remove()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+interface Parts {
+  readonly settings: KillSettings
+  readonly shape: Shape
+  readonly folder: string
+  readonly ordersPath: string
+  readonly hub: MortalHub
+}
+
+class KilledCampaign {
+  readonly #parts: Parts
+  readonly #dice: Dice
+  readonly #nodes: readonly string[]
+  #operator: StormOperator
+  #round = 0
+  #before: Float32Array
+  #ledger: Ledger
+  /** How long a calm round takes, and its operations on the disk. */
+  #calmMs = 0
+  #operations = 0
+  /** Whose update of the round was accepted when the hub died. */
+  #accepted: ReadonlySet<number> = new Set()
+  readonly #retrained: string[] = []
+  #podsEnd = new AbortController()
+  #pods = Promise.resolve()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#dice = new Dice(parts.settings.seed)
+    this.#nodes = Array.from({ length: parts.shape.participants }, (_, index) => nodeName(index))
+    this.#before = new Float32Array(parts.shape.length)
+    this.#ledger = new Ledger(parts.shape.participants)
+    this.#operator = this.#newOperator()
+  }
+
+  async end(): Promise<void> {
+    this.#podsEnd.abort()
+    await this.#pods
+    this.#operator.close()
+  }
+
+  /** Each round has pods of its own, whose waiting times know nothing of the kills before. Fulfilled when all have ended. */
+  async #runPods(signal: AbortSignal): Promise<void> {
+    const { settings } = this.#parts
+    const { parents } = this.#atEdge('')
+    const onTraining = (participant: number, round: number): void => {
+      if (round === this.#round && this.#accepted.has(participant)) {
+        this.#retrained.push(`${nodeName(participant)} was told to train again what was accepted`)
+      }
+    }
+    const enter = (round: number, parameters: string): RoundAtEdge => ({ ...this.#atEdge(parameters), round })
+    await Promise.all(
+      this.#nodes.map((node, participant) =>
+        runPod({
+          ...{
+            participant,
+            enter,
+            campaign: CAMPAIGN,
+            parents,
+            onTraining,
+            dice: this.#dice.fork(`${node}, round ${this.#round}`),
+          },
+          ...{ backoff: settings.backoff, trainingMs: TRAINING_MS, signal },
+        }),
+      ),
+    )
+  }
+
+  /** Rounds without a kill, for how long they take and how much they do on the disk. */
+  async calmRounds(): Promise<void> {
+    // The first compiles too; what was counted in the second is known once the third begins.
+    for (let calm = 0; calm < 3; calm++) {
+      this.#order(NEVER)
+      const begun = performance.now()
+      await this.#begin()
+      await this.#closed()
+      this.#calmMs = performance.now() - begun
+      await this.#judge()
+    }
+    this.#operations = countedAt(this.#parts.ordersPath)
+  }
+
+  /** Undefined when the hub lived to the end of the round: the point lay behind it. */
+  async roundWithKill(index: number): Promise<Point | undefined> {
+    const { hub } = this.#parts
+    const dice = this.#dice.fork(`point ${index}, round ${this.#round}`)
+    const where = index % 2 === 0 ? this.#atOperation(dice) : this.#afterTime(dice)
+    const roundEnds = this.#begin().then(() => this.#closed())
+    const survived = await Promise.race([hub.gone().then(() => false), roundEnds.then(() => true)])
+    where.cancel()
+    if (survived) {
+      this.#order(NEVER)
+      await sleep(GRACE_MS)
+      if (!hub.isRunning) await hub.start()
+      await this.#judge()
+      return undefined
+    }
+    const disk = new RoundOnDisk(hub.directory, CAMPAIGN, this.#round)
+    this.#accepted = new Set(disk.accepted().map((node) => this.#nodes.indexOf(node)))
+    const phase = disk.phase()
+    await hub.start()
+    const back = performance.now()
+    const resumedMs = await this.#progress(back)
+    const lost = await roundEnds
+    const endedMs = performance.now() - back
+    const accepted = this.#accepted.size
+    const findings = lost.length > 0 ? lost : await this.#judge()
+    return { round: this.#round, where: where.words, phase, accepted, resumedMs, endedMs, findings }
+  }
+
+  #atOperation(dice: Dice): { words: string; cancel: () => void } {
+    const operation = dice.integer(1, this.#operations)
+    const when = dice.chance(0.5) ? 'before' : 'after'
+    this.#order({ operation, when })
+    return { words: `${when} operation ${operation} on the disk`, cancel: () => undefined }
+  }
+
+  #afterTime(dice: Dice): { words: string; cancel: () => void } {
+    const ms = dice.between(0, this.#calmMs)
+    const timer = setTimeout(() => this.#parts.hub.strike(), ms)
+    return { words: `after ${ms.toFixed(0)} ms`, cancel: () => clearTimeout(timer) }
+  }
+
+  #order(orders: Orders): void {
+    writeFileSync(this.#parts.ordersPath, JSON.stringify(orders))
+  }
+
+  async #begin(): Promise<void> {
+    const { settings } = this.#parts
+    this.#podsEnd.abort()
+    await this.#pods
+    this.#accepted = new Set()
+    this.#ledger = new Ledger(settings.participants)
+    this.#operator.close()
+    this.#operator = this.#newOperator()
+    this.#round += 1
+    this.#podsEnd = new AbortController()
+    this.#pods = this.#runPods(this.#podsEnd.signal)
+    const minimumUpdates = settings.participants
+    await this.#operator.plan({ round: this.#round, rounds: 10_000, nodes: this.#nodes, minimumUpdates })
+  }
+
+  #newOperator(): StormOperator {
+    const { hub } = this.#parts
+    return new StormOperator(() => hub.endpoint, CAMPAIGN, AbortSignal.timeout(POINT_TIMEOUT_MS))
+  }
+
+  #atEdge(parameters: string): RoundAtEdge {
+    const { settings, shape, folder, hub } = this.#parts
+    const endpointFor = (participant: number): ReturnType<RoundAtEdge['parents']['endpointFor']> => ({
+      ...{ host: '127.0.0.1', ...hub.endpoint },
+      readToken: () => Promise.resolve(podToken(nodeName(participant))),
+    })
+    const mortals = [{ name: 'hub', kill: () => hub.kill(), start: () => hub.start() }]
+    return {
+      ...{ seed: settings.seed, campaign: CAMPAIGN, round: this.#round, shape, parameters, folder },
+      ...{ parents: { mortals, endpointFor }, ledger: this.#ledger, nameOf: nodeName },
+    }
+  }
+
+  /** What was acknowledged and is lost, which keeps the round from ending; else nothing once it has ended. */
+  async #closed(): Promise<string[]> {
+    const ledger = this.#ledger
+    let lost: string[] = []
+    let sure = ledger.whoSawAcknowledgements()
+    await this.#operator.until((state) => {
+      lost = ledger.unknownTo(state, this.#round, nodeName, sure).map(({ detail }) => detail)
+      sure = ledger.whoSawAcknowledgements()
+      return lost.length > 0 || state.current?.phase === RoundState_Phase.DONE
+    })
+    return lost
+  }
+
+  /** Milliseconds until the round is a step further than it was when the process came back, or at its end. */
+  async #progress(back: number): Promise<number> {
+    const ledger = this.#ledger
+    const first = stepOf(await this.#operator.state())
+    await this.#operator.until((state) => {
+      if (state.current?.phase === RoundState_Phase.DONE || stepOf(state) !== first) return true
+      return ledger.unknownTo(state, this.#round, nodeName).length > 0
+    })
+    return performance.now() - back
+  }
+
+  async #judge(): Promise<string[]> {
+    const { settings, shape, hub } = this.#parts
+    const { parametersDigest, samples, received } = await this.#operator.merged(this.#round)
+    const after = await this.#operator.parameters(parametersDigest)
+    const updates = new RoundOnDisk(hub.directory, CAMPAIGN, this.#round).committed()
+    const committed = updates.map(({ participant, digest }) => ({
+      participant: this.#nodes.indexOf(participant),
+      digest,
+    }))
+    const sum = sumBehind(this.#before, after, samples)
+    const vectors = (participant: number): Float32Array =>
+      vectorOf({ seed: settings.seed, round: this.#round, participant, variant: 0 }, shape)
+    const found = judge(this.#ledger.entries, { sum, committed }, vectors)
+    this.#before = after
+    const missing = received === shape.participants ? [] : [`${received} of ${shape.participants} count`]
+    const all = [...found.map(({ kind, detail }) => `${kind}: ${detail}`), ...missing]
+    return [...all, ...this.#ledger.wrongAnswers, ...this.#retrained.splice(0)]
+  }
+}
+
+/** What of a campaign's state moves when its round goes on. */
+function stepOf({ current }: CampaignState): string {
+  const { round = 0, phase, received, evaluations } = current ?? {}
+  return JSON.stringify([round, phase, received, evaluations])
+}
+
+const nodeName = (participant: number): string => `node-${participant}`
