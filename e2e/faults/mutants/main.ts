@@ -28,7 +28,7 @@ const { values } = parseArgs({
 })
 
 const ABOUT = [
-  'The control of the plans above: the reconcilers with one thing wrong each, loaded with a few words of their source changed.',
+  'The control of the plans of `reconcilers`: the operator with one thing wrong each, loaded with a few words of their source changed.',
   'Each is played against the golden states of the operator as it is, without a fault and then under plans of one scenario, until one',
   'ends otherwise. The operator as it is must survive the same plans.',
 ].join(' ')

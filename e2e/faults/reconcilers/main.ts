@@ -3,6 +3,7 @@
  * each scenario did, and judges what the world looks like afterwards.
  *
  *   node e2e/faults/reconcilers/main.ts [--out FILE]
+ *     --family NAME  only plans of crash, apiError, watch, staleRead or hub
  *     --plans N      only N of them, evenly from every family (all unless told)
  *     --seed N       which (1)
  *     --lanes N      so many at a time (4)
@@ -23,6 +24,7 @@ import { SCENARIOS } from './scenarios.ts'
 const { values } = parseArgs({
   options: {
     out: { type: 'string' },
+    family: { type: 'string' },
     plans: { type: 'string' },
     seed: { type: 'string', default: '1' },
     lanes: { type: 'string', default: '4' },
@@ -85,7 +87,14 @@ async function campaign(): Promise<void> {
 
 function chosen(all: readonly Plan[]): Plan[] {
   const text = values.only
-  const named = text === undefined ? all : all.filter((plan) => inWords(plan).includes(text))
+  const { family } = values
+  if (family !== undefined && !all.some((plan) => familyOf(plan) === family))
+    throw new Error(`--family ${family}: there are crash, apiError, watch, staleRead and hub`)
+  const named = all.filter(
+    (plan) =>
+      (text === undefined || inWords(plan).includes(text)) &&
+      (family === undefined || familyOf(plan) === family),
+  )
   const seed = Number(values.seed)
   return values.plans === undefined ? shuffle(named, seed) : selection(named, Number(values.plans), seed)
 }
