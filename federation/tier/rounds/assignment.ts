@@ -63,7 +63,7 @@ function trainingFor(campaign: Campaign, round: Round, start: StartRecord): Assi
       : undefined,
     measureInitialLoss: campaign.strategy.needsInitialLoss,
     transfer: campaign.plan.training.transfer,
-    delta: campaign.rounds.get(round.number - 1)?.result?.delta,
+    delta: round.attempt.delta ?? campaign.rounds.get(round.number - 1)?.result?.delta,
   }
   return { kind: { $case: 'train', value } }
 }

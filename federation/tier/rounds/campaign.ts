@@ -200,6 +200,7 @@ export class Campaign {
     const rounds = [...this.rounds.values()].flatMap(({ attempt, result }) => [
       attempt.base,
       ...Object.values(attempt.state),
+      ...(attempt.delta ? [attempt.delta.blob] : []),
       ...(result ? [result.parameters, ...Object.values(result.state)] : []),
       ...(result?.delta ? [result.delta.blob] : []),
     ])

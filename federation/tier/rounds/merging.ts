@@ -76,7 +76,7 @@ function countsOf(
 }
 
 /** Committed updates by what holds their bytes: a member of an intermediate update has none of its own. */
-function updatesToMerge(campaign: Campaign, round: Round, blobs: BlobStore): AcceptedUpdate[] {
+export function updatesToMerge(campaign: Campaign, round: Round, blobs: BlobStore): AcceptedUpdate[] {
   const { start } = campaign
   if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
   const counts = countsOf(campaign, round)

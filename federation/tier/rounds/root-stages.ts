@@ -38,7 +38,7 @@ export class RootStages implements Stages {
     this.#context = context
   }
 
-  async start(campaign: Campaign): Promise<void> {
+  async prepare(campaign: Campaign): Promise<void> {
     const base = this.#context.latestVersion(campaign.plan.modelUid)
     if (campaign.start || campaign.failure || campaign.plan.finished || !base) return
     const { blobs } = this.#context

@@ -94,7 +94,7 @@ export class CampaignRunner {
 
   /** Carries out everything that is due; returns in how many milliseconds time alone makes more due. */
   async #pass(): Promise<number | undefined> {
-    await this.#context.stages.start(this.#campaign)
+    await this.#context.stages.prepare(this.#campaign)
     const opened = await this.#campaign.locked(() => this.#openPlannedRound())
     if (opened) this.#campaign.changed()
     for (;;) {

@@ -5,8 +5,11 @@ import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 
 export interface Stages {
-  /** Saves what the campaign works with, or why it never can, if that is due. Called often; the runner tries again when it rejects. */
-  start(campaign: Campaign): Promise<void>
+  /**
+   * Saves what is due before the round is looked at: what the campaign works with, or why it never can. Called before every pass;
+   * the runner tries again when it rejects.
+   */
+  prepare(campaign: Campaign): Promise<void>
   /** The attempt that is to be opened now; undefined when there is none. The caller has the campaign locked. */
   attemptToOpen(campaign: Campaign, nowMs: number): AttemptRecord | undefined
   /**

@@ -62,6 +62,8 @@ export const AttemptRecord = z.object({
   pausedMs: z.number().optional(),
   /** Global parameters that the round starts from. */
   base: BlobRecord,
+  /** At an edge controller, which may not know the round before: for nodes that have the parameters of that one. */
+  delta: z.object({ baseDigest: z.string(), blob: BlobRecord }).optional(),
   /** The strategy's vectors as the round before left them, by name; none before the first. */
   state: ServerState,
   /** Of local training in this round. */
