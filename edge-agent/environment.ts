@@ -1,6 +1,7 @@
-// The settings of both commands, read from the environment that a pod gives. A missing or wrong one is named together
+// The settings of the three commands, read from the environment that a pod gives. A missing or wrong one is named together
 // with what would be right; all of them are reported at once.
 import { type KeyObject, X509Certificate, createPublicKey } from 'node:crypto'
+import { isIP } from 'node:net'
 
 import { z } from 'zod'
 
@@ -53,6 +54,26 @@ export const AgentSettings = HubSettings.extend({
     .max(64 * 1024),
 })
 export type AgentSettings = z.infer<typeof AgentSettings>
+
+export const AggregateSettings = HubSettings.extend({
+  TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
+  /** Name of the zone. */
+  TRIBUTARY_TIER: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+      'expected the name of a zone: the value of a node label',
+    ),
+  /** Where the zone's training pods and agents reach the node. */
+  TRIBUTARY_NODE_ADDRESS: z.string().refine((value) => isIP(value) !== 0, 'expected an IP address'),
+  /** 0: any free one. */
+  TRIBUTARY_PORT: z
+    .string()
+    .regex(/^[0-9]{1,5}$/, 'expected a port from 0 to 65535')
+    .transform(Number)
+    .refine((port) => port <= 65_535, 'expected a port from 0 to 65535'),
+})
+export type AggregateSettings = z.infer<typeof AggregateSettings>
 
 type Environment = Readonly<Record<string, string | undefined>>
 

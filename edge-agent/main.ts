@@ -1,4 +1,4 @@
-// The edge side's one program: `train` in training pods, `agent` in the DaemonSet. This file alone reads the environment,
+// The edge side's one program: `train` in training pods, `agent` in the DaemonSet, `aggregate` in edge controllers. This file alone reads the environment,
 // randomness and signals, and decides the exit status. The training and inference threads start from it too. What only one
 // of them needs is loaded by that one: a pod that waits for its round holds neither ONNX Runtime nor the agent's server.
 import { once } from 'node:events'
@@ -14,6 +14,7 @@ import { type HubEndpoint, tokenFromFile } from '#federation/wire/endpoint.ts'
 import packageDescription from '../package.json' with { type: 'json' }
 import type { ModelThreadSettings } from './agent/model-jobs.ts'
 import {
+  AggregateSettings,
   AgentSettings,
   CampaignSettings,
   SettingsError,
@@ -144,6 +145,36 @@ async function agent(flags: AgentFlags, signal: AbortSignal): Promise<never> {
   })
 }
 
+interface AggregateFlags {
+  tokenFile: string
+  stateFolder: string
+  healthPort?: string
+}
+
+async function aggregate(flags: AggregateFlags, signal: AbortSignal): Promise<string> {
+  const settings = readSettings(AggregateSettings, process.env)
+  const { runAggregation } = await import('./controller/aggregate.ts')
+  const { loadKernels } = await import('#federation/aggregation/native-kernels.ts')
+  return await runAggregation({
+    hub: hubEndpoint(settings, flags.tokenFile),
+    campaign: settings.TRIBUTARY_CAMPAIGN,
+    tier: settings.TRIBUTARY_TIER,
+    nodeAddress: settings.TRIBUTARY_NODE_ADDRESS,
+    port: settings.TRIBUTARY_PORT,
+    ...(flags.healthPort !== undefined && {
+      healthPort: readNumber('--health-port', flags.healthPort, 65_535),
+    }),
+    stateFolder: flags.stateFolder,
+    softwareVersion: packageDescription.version,
+    kernels: loadKernels().kernels,
+    log,
+    clock: { now: () => Date.now() },
+    now: () => performance.now(),
+    random: Math.random,
+    signal,
+  })
+}
+
 function readNumber(flag: string, text: string, maximum: number): number {
   if (/^\d{1,10}$/.test(text) && Number(text) <= maximum) return Number(text)
   throw new SettingsError(`${flag} ${text}: expected a number from 0 to ${maximum}`)
@@ -176,6 +207,13 @@ function program(): Command {
     .option('--state-folder <path>', 'folder that keeps the models over restarts', '/var/lib/tributary')
     .option('--port <number>', 'port of the Open Inference Protocol, health and metrics', '8000')
     .action(async (flags: AgentFlags) => run(async (signal) => await agent(flags, signal)))
+  edge
+    .command('aggregate')
+    .description("take a zone's updates for one campaign and send their sum to the hub")
+    .option('--token-file <path>', "the pod's token for the hub, read anew for each call", DEFAULT_TOKEN_FILE)
+    .option('--state-folder <path>', 'folder that keeps all that was accepted', '/var/lib/tributary')
+    .option('--health-port <number>', 'port of health and metrics on 127.0.0.1; none unless given')
+    .action(async (flags: AggregateFlags) => run(async (signal) => await aggregate(flags, signal)))
   return edge
 }
 

@@ -39,6 +39,7 @@ import type { ModelCompiler } from '#federation/tier/compiler.ts'
 import { startModelCompiler } from '#operator/hub/compiler-worker.ts'
 import { call, clientsOf, http } from '#operator/hub/testing/clients.ts'
 import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
+import type { HubOptions } from '#operator/hub/options.ts'
 import { MODEL_URI, type TestHub, startTestHub } from '#operator/hub/testing/harness.ts'
 
 export const CAMPAIGN = 'f0000000-0000-4000-8000-00000000000a'
@@ -125,11 +126,11 @@ export class LocalCampaign {
   }
 
   /** With the model admitted and the campaign planned, but no round yet. */
-  static async begin(settings: CampaignSettings): Promise<LocalCampaign> {
+  static async begin(settings: CampaignSettings, changes: Partial<HubOptions> = {}): Promise<LocalCampaign> {
     // One for every hub that is started on the volume: a hub closes what it is given.
     const compiler = startModelCompiler()
     const lasting = { ...compiler, close: () => Promise.resolve() }
-    const hub = await startTestHub({ compiler: lasting, port: await freePort() })
+    const hub = await startTestHub({ compiler: lasting, port: await freePort(), ...changes })
     hub.files.set(MODEL_URI, modelFile)
     const folder = await mkdtemp(join(tmpdir(), 'campaign-'))
     const campaign = new LocalCampaign(settings, { hub, compiler }, folder)
@@ -152,11 +153,16 @@ export class LocalCampaign {
     return { host: '127.0.0.1', port, authority: this.hub.authority, readToken: async () => token }
   }
 
-  async startPod(node: string, signal: AbortSignal = this.stop.signal): Promise<string> {
+  /** @param parent where the pod goes at first; the hub unless given */
+  async startPod(
+    node: string,
+    signal: AbortSignal = this.stop.signal,
+    parent: HubEndpoint = this.endpoint(podToken(node)),
+  ): Promise<string> {
     const path = join(this.folder, `${node}.csv`)
     await writeFile(path, csvOf(rowsOf(node)))
     const pod = runTraining({
-      hub: this.endpoint(podToken(node)),
+      hub: parent,
       campaign: CAMPAIGN,
       node,
       dataset: JSON.stringify({ path, labelColumns: ['target', 'other'] }),

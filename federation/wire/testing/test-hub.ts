@@ -141,7 +141,8 @@ export class TestHub {
         title: fault.title ?? 'Fault',
         detail: 'as the test wants',
       })
-    } else if (request.method === 'GET' || request.url?.includes('/blobs/')) this.#sendBlob(request, response, fault)
+    } else if (request.method === 'GET' || request.url?.includes('/blobs/'))
+      this.#sendBlob(request, response, fault)
     else if (this.verdict) answerProblem(response, this.verdict)
     else if (request.method === 'HEAD') this.#tellOffset(request, response)
     else await this.#takeBytes(request, response, fault)
