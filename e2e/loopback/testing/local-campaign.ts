@@ -109,6 +109,8 @@ export class LocalCampaign {
   /** What must have ended before the test is over. */
   readonly running: Promise<unknown>[] = []
   readonly clients: ReturnType<typeof clientsOf>
+  /** How much faster than it is the pods take time to pass while a parent is silent. */
+  clockSpeed = 1
 
   readonly #compiler: ModelCompiler
 
@@ -172,6 +174,7 @@ export class LocalCampaign {
       softwareVersion: 'test',
       log: this.log.child({ node }),
       random: Math.random,
+      now: () => performance.now() * this.clockSpeed,
       signal,
     })
     this.running.push(pod)
