@@ -155,7 +155,8 @@ async function aggregate(flags: AggregateFlags, signal: AbortSignal): Promise<st
   const settings = readSettings(AggregateSettings, process.env)
   const { runAggregation } = await import('./controller/aggregate.ts')
   const { loadKernels } = await import('#federation/aggregation/native-kernels.ts')
-  return await runAggregation({
+  const { inOwnFolder } = await import('./folder/own.ts')
+  const options = {
     hub: hubEndpoint(settings, flags.tokenFile),
     campaign: settings.TRIBUTARY_CAMPAIGN,
     tier: settings.TRIBUTARY_TIER,
@@ -172,7 +173,13 @@ async function aggregate(flags: AggregateFlags, signal: AbortSignal): Promise<st
     now: () => performance.now(),
     random: Math.random,
     signal,
-  })
+  }
+  await mkdir(flags.stateFolder, { recursive: true })
+  return await inOwnFolder(
+    flags.stateFolder,
+    { log, signal, now: Date.now },
+    async () => await runAggregation(options),
+  )
 }
 
 function readNumber(flag: string, text: string, maximum: number): number {

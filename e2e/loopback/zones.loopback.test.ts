@@ -151,4 +151,10 @@ describe('a campaign in zones', { timeout: 240_000 }, () => {
     await zones.campaign.apply(zones.campaign.planOf(1, { round: undefined, tiers: [later, west.node] }))
     expect(await east.ended).toContain('another controller has taken over')
   })
+  it('has a controller stop for good when its campaign is over', async () => {
+    const { zones, east } = await tiered()
+    const over = { round: undefined, finished: true, finishedReason: 'RoundsDone' }
+    await zones.campaign.apply(zones.campaign.planOf(1, over))
+    expect(await east.ended).toBe('the campaign is over')
+  })
 })

@@ -16,7 +16,7 @@ import { ownCertificate } from './own-certificate.ts'
 import { ParentLink } from './parent-link.ts'
 import { TierMemory } from './tier-memory.ts'
 
-/** Resolves when another controller has taken over, with a sentence about it; rejects with the signal's reason. */
+/** Resolves when the campaign is over or another controller has taken over, with a sentence about it; rejects with the signal's reason. */
 export async function runAggregation(options: AggregateOptions): Promise<string> {
   const { stateFolder, log, clock, signal } = options
   await makeDirectory(stateFolder)
@@ -27,9 +27,16 @@ export async function runAggregation(options: AggregateOptions): Promise<string>
   const over = new AbortController()
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const fenced = Promise.withResolvers<string>()
+  const done = Promise.withResolvers<string>()
   const ended = AbortSignal.any([signal, over.signal])
-  const parts = { ...options, memory, registry, signal: ended, onFenced: fenced.resolve }
+  const parts = {
+    ...options,
+    memory,
+    registry,
+    signal: ended,
+    onFenced: done.resolve,
+    onFinished: done.resolve,
+  }
   const controller = await Controller.open(parts, { certificate, key })
   let server: MuxServer | undefined
   let health: HealthServer | undefined
@@ -40,7 +47,7 @@ export async function runAggregation(options: AggregateOptions): Promise<string>
     log.info({ address, tier: options.tier }, 'edge controller is serving')
     const link = linkOf({ ...options, signal: ended }, { address, certificate })
     const following = controller.follow(link)
-    return await Promise.race([fenced.promise, following])
+    return await Promise.race([done.promise, following])
   } finally {
     over.abort(new Error('the controller stops'))
     await controller.stop()

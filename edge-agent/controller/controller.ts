@@ -40,6 +40,8 @@ export interface ControllerParts extends AggregateOptions {
   readonly memory: TierMemory
   readonly registry: Registry
   readonly onFenced: (detail: string) => void
+  /** The campaign is over: nothing of it is needed here any more. */
+  readonly onFinished: (detail: string) => void
 }
 
 const KEEPALIVE_MS = 14_000
@@ -184,6 +186,7 @@ export class Controller {
     const { campaign } = this.#running
     campaign.settledByParent = settledRound
     await campaign.applyPlan(checked, this.#parts.clock.now())
+    if (checked.finished) this.#parts.onFinished('the campaign is over')
   }
 
   #run(campaign: Campaign): Running {
