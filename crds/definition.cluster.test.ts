@@ -118,6 +118,7 @@ describe('the kinds on an API server', { timeout: 60_000 }, () => {
       { field: 'dataset', change: { dataset: 'other' } },
       { field: 'training', change: { training: { epochs: 7 } } },
       { field: 'evaluation', change: { evaluation: { split: 'Random' } } },
+      { field: 'lateUpdates', change: { lateUpdates: 'Carry' } },
       {
         field: 'personalization',
         change: { personalization: { type: 'Ditto', ditto: { lambda: 1 } } },

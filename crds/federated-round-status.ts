@@ -4,6 +4,22 @@ import { Conditions } from './kubernetes.ts'
 
 const Metrics = z.record(z.string().max(63), z.number()).meta({ maxProperties: 16 })
 
+const Late = z
+  .object({
+    counted: z
+      .int()
+      .min(0)
+      .describe('Updates of the round that were trained from the parameters of an earlier one.'),
+    dropped: z
+      .int()
+      .min(0)
+      .describe(
+        'Nodes that came with an update to the round, or were still training for it, when it could not count any more.',
+      ),
+  })
+  .optional()
+  .describe('Late updates; absent when there are none.')
+
 const RoundSummary = z.object({
   round: z.int().min(1).describe('Number of the round, from 1.'),
   updates: z.int().min(0).describe('Updates that were merged.'),
@@ -11,6 +27,7 @@ const RoundSummary = z.object({
   samples: z.int().min(0).describe('Training samples behind the merged model.'),
   evaluations: z.int().min(0).describe('Nodes whose evaluation is in the metrics.'),
   metrics: Metrics.describe('Metrics of the merged model, weighted by held-out samples.'),
+  late: Late,
   completedAt: z.iso.datetime().describe('When the round was done.'),
 })
 
@@ -61,6 +78,7 @@ export const FederatedRoundStatus = z
       .object({
         received: z.int().min(0).describe('Updates accepted in the current round.'),
         wanted: z.int().min(0).describe('Nodes asked in the current round; with FedBuff, the buffer size.'),
+        late: Late,
       })
       .optional()
       .describe('Updates of the current round.'),

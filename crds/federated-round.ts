@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { Aggregation, aggregationRules } from './aggregation.ts'
 import { Hierarchy, hierarchyRules } from './hierarchy.ts'
+import { LateUpdates, lateUpdatesRules } from './late-updates.ts'
 import { LabelSelector, ObjectName, ResourceRequirements, Toleration } from './kubernetes.ts'
 import { Personalization } from './personalization.ts'
 import { rule, seconds, validations } from './rules.ts'
@@ -146,6 +147,7 @@ export const FederatedRoundSpec = z
     aggregation: Aggregation,
     transfer: Transfer,
     hierarchy: Hierarchy,
+    lateUpdates: LateUpdates,
     personalization: Personalization.optional(),
     until: Until.optional(),
     publish: z
@@ -195,6 +197,7 @@ export const FederatedRoundSpec = z
       ),
       ...aggregationRules,
       ...hierarchyRules,
+      ...lateUpdatesRules,
       rule(
         "!has(self.until) || self.until.metric == 'loss' || (self.until.metric == 'accuracy') == (self.training.loss.type in ['SoftmaxCrossEntropy', 'BinaryCrossEntropy'])",
         'until.metric does not fit training.loss.type: accuracy goes with SoftmaxCrossEntropy and BinaryCrossEntropy, meanAbsoluteError and meanSquaredError with MeanSquaredError and Huber',

@@ -370,6 +370,19 @@ const personalizations: WrongManifest[] = [
 const zones = (fields: Record<string, unknown>, spec: Record<string, unknown> = {}): Manifest =>
   minimalRound({ hierarchy: { type: 'Zones', zones: fields }, ...spec })
 
+const late: WrongManifest[] = [
+  {
+    name: 'late updates of which nobody knows what becomes',
+    manifest: minimalRound({ lateUpdates: 'Keep' }),
+    says: ['spec.lateUpdates', '"Keep"', 'supported values: "Drop", "Carry", "Discount"'],
+  },
+  ...['Carry', 'Discount'].map((lateUpdates) => ({
+    name: `${lateUpdates} of late updates with a strategy that remembers nodes`,
+    manifest: minimalRound({ lateUpdates, aggregation: { strategy: { type: 'Scaffold' } } }),
+    says: ['spec.lateUpdates', '"Scaffold"', 'lateUpdates Drop only', 'go with FedAvg, FedAvgM'],
+  })),
+]
+
 const hierarchies: WrongManifest[] = [
   {
     name: 'a hierarchy that does not exist',
@@ -427,6 +440,7 @@ export const WRONG_MANIFESTS: WrongManifest[] = [
   ...rounds,
   ...strategies,
   ...personalizations,
+  ...late,
   ...hierarchies,
   ...pods,
   ...modelsAndProfiles,

@@ -3,7 +3,7 @@
 // As in the paper, all updates count the same, whatever their samples. The division is by the number of updates at
 // hand, which is the buffer's size but for the last merge of a campaign.
 import type { Configured } from './configuration.ts'
-import { everywhere, plainRule, stepBy } from './mean.ts'
+import { discountOf, everywhere, plainRule, stepBy } from './mean.ts'
 import type { CombineInput, MergingRule, UpdateDescription } from './strategy.ts'
 
 export function fedBuff({ maxStaleness, serverLearningRate }: Configured<'FedBuff'>): MergingRule {
@@ -16,7 +16,7 @@ export function fedBuff({ maxStaleness, serverLearningRate }: Configured<'FedBuf
     combine: ({ updates }: CombineInput) =>
       everywhere({
         how: 'WeightedSum',
-        weights: Float64Array.from(updates, ({ staleness = 0 }) => 1 / Math.sqrt(1 + staleness)),
+        weights: Float64Array.from(updates, ({ staleness = 0 }) => discountOf(staleness)),
         divisor: updates.length,
       }),
     step: stepBy(serverLearningRate),

@@ -11,13 +11,19 @@ export const plainRule = {
   problemWith: () => undefined,
 } as const satisfies Omit<MergingRule, 'combine'>
 
+/** FedBuff's s(τ): what of an update counts that is so many merges old. */
+export function discountOf(staleness: number): number {
+  return 1 / Math.sqrt(1 + staleness)
+}
+
 /**
  * Mean weighted by training samples. The weights are whole numbers, divided by at the end: the mean of equal updates is
- * that update, to the last bit.
+ * that update, to the last bit. What a discount takes from an update's weight goes to nobody else: the mean gets shorter, as
+ * with FedBuff.
  */
 export function meanBySamples(updates: readonly UpdateDescription[]): Combination {
-  const weights = Float64Array.from(updates, (update) => update.samples)
-  const divisor = weights.reduce((sum, weight) => sum + weight, 0)
+  const weights = Float64Array.from(updates, ({ samples, discount = 1 }) => samples * discount)
+  const divisor = updates.reduce((sum, { samples }) => sum + samples, 0)
   if (!(divisor > 0)) {
     throw new RangeError(`samples of all updates together are ${divisor}; a weighted mean needs at least 1`)
   }

@@ -49,6 +49,15 @@ async function merge(
   return new Float32Array(Uint8Array.from(Buffer.concat(pieces)).buffer)
 }
 
+it('takes from a discounted update what others do not get, also from a sum of updates', async () => {
+  const [own, late] = [await spooled('a', 3, [8]), await spooled('b', 1, [16])]
+  const summed = { ...(await spooled('b', 2, [32])), summed: true, discount: 0.5 }
+  expect(await merge([own, late], 1)).toEqual(Float32Array.of(10))
+  expect(await merge([own, { ...late, discount: 0.5 }], 1)).toEqual(Float32Array.of(8))
+  expect(await merge([{ ...late, discount: 0.5 }], 1)).toEqual(Float32Array.of(8))
+  expect(await merge([own, summed], 1)).toEqual(Float32Array.of((3 * 8 + 0.5 * 32) / 5))
+})
+
 describe('merging', () => {
   it('adds the mean of the updates, weighted by samples, to the base', async () => {
     const base = await spooled('base', 0, [10, 20, 30])

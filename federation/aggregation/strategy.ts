@@ -13,6 +13,8 @@ export interface UpdateDescription {
   readonly initialLoss?: number | undefined
   /** Merges since the parameters that the update started from; 0, also when absent, for the present ones. */
   readonly staleness?: number
+  /** Share of its weight that it has in a mean by samples: from 0, without, to 1, the whole, also when absent. */
+  readonly discount?: number
 }
 
 /** What else a strategy may depend on. */

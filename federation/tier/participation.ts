@@ -20,6 +20,7 @@ import { requireParticipant } from './serving/identity.ts'
 import type { HubMetrics } from './serving/metrics.ts'
 import type { Clock } from './clock.ts'
 import type { ReviewedIdentity } from './serving/identity.ts'
+import { isLate, noteDropped } from './rounds/acceptance.ts'
 import { assignmentFor } from './rounds/assignment.ts'
 import type { Campaign } from './rounds/campaign.ts'
 import type { Campaigns } from './rounds/campaigns.ts'
@@ -61,7 +62,10 @@ async function converse(context: ParticipationContext, call: Call): Promise<void
     for await (const message of messagesOf<ParticipantMessage>(call)) {
       clearTimeout(tooLate)
       if (session) await session.receive(message)
-      else session = ParticipantSession.open(context, call, identity, helloOf(message))
+      else {
+        session = ParticipantSession.open(context, call, identity, helloOf(message))
+        await session.noteLate()
+      }
     }
   } catch (error) {
     if (!isCancelled(call)) throw error
@@ -94,6 +98,7 @@ class ParticipantSession {
   readonly #identity: ReviewedIdentity
   readonly #campaign: Campaign
   readonly #node: string
+  readonly #broughtRound: number
   readonly #stopObserving: () => void
   #sent = ''
   #closed = false
@@ -117,6 +122,7 @@ class ParticipantSession {
     this.#identity = identity
     this.#campaign = campaign
     this.#node = requireParticipant(identity, campaign)
+    this.#broughtRound = hello.round
     campaign.training.set(this.#node, hello.round)
     campaign.connected.set(this.#node, this)
     this.#seen()
@@ -125,6 +131,13 @@ class ParticipantSession {
     call.once('close', () => this.close())
     campaign.changed()
     this.#send()
+  }
+
+  /** What a pod comes back with too late is never sent: it is told here that it will not count. */
+  async noteLate(): Promise<void> {
+    const round = this.#campaign.rounds.get(this.#broughtRound)
+    if (round && isLate(this.#campaign, round, this.#node))
+      await noteDropped(this.#campaign, round, this.#node)
   }
 
   async receive({ kind }: ParticipantMessage): Promise<void> {

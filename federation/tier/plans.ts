@@ -5,11 +5,12 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { StrategyConfiguration } from '../aggregation/configuration.ts'
 import { problemWithCount } from '../aggregation/preconditions.ts'
+import { strategyOf } from '../aggregation/strategies.ts'
 import { TransferConfiguration } from '../tensors/configuration.ts'
 import { TrainingConfiguration } from '../training/configuration.ts'
 import { Personalization } from '../training/personalization.ts'
 import { LearningRateSchedule } from '../training/schedule.ts'
-import { HoldoutSplit, type CampaignPlan, type ModelPlan } from '../wire/generated/tributary.ts'
+import { HoldoutSplit, LateUpdates, type CampaignPlan, type ModelPlan } from '../wire/generated/tributary.ts'
 import { localObjectiveOf } from '../training/local-objective.ts'
 import { TierError } from './serving/errors.ts'
 import { MOST_TIERS, TierNode, tierProblems } from './tiers/tier-nodes.ts'
@@ -93,6 +94,11 @@ const CampaignPlanSchema = z
     evaluationDeadlineSeconds: seconds,
     // Plans that were written down before there were tiers have none.
     tiers: z.array(TierNode).max(MOST_TIERS).default([]),
+    // Plans of campaigns that began before there was a choice have none.
+    lateUpdates: z
+      .enum([LateUpdates.UNSPECIFIED, LateUpdates.DROP, LateUpdates.CARRY, LateUpdates.DISCOUNT])
+      .default(LateUpdates.DROP)
+      .transform((chosen) => (chosen === LateUpdates.UNSPECIFIED ? LateUpdates.DROP : chosen)),
   })
   .refine((plan) => new Set(plan.participants.map(({ node }) => node)).size === plan.participants.length, {
     path: ['participants'],
@@ -116,6 +122,12 @@ const CampaignPlanSchema = z
     for (const { path, message } of tierProblems(tiers, surroundings)) {
       context.addIssue({ code: 'custom', path: ['tiers', ...path], message })
     }
+  })
+  .superRefine(({ training, lateUpdates }, context) => {
+    const { type, allowsTiers } = strategyOf(strategyConfigurationOf(training))
+    if (lateUpdates === LateUpdates.DROP || allowsTiers) return
+    const message = `is ${lateUpdates}; ${type} is no mean weighted by samples alone and goes with ${LateUpdates.DROP}`
+    context.addIssue({ code: 'custom', path: ['lateUpdates'], message })
   })
 type Configurations = Readonly<Record<'training' | 'schedule' | 'strategy' | 'transfer', string>>
 

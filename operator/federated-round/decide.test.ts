@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RoundState_Phase as Phase } from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase as Phase, type RoundState } from '#federation/wire/generated/tributary.ts'
 import {
   aCampaign,
   aNode,
@@ -514,6 +514,19 @@ describe('status.participants', () => {
       participants: [aParticipant('a', state)],
     })
     expect(causes(aSight({ campaign, pods, ...rest }))).toEqual(want)
+  })
+
+  it('says of each round, and of the current one, what became of late updates, if there were any', () => {
+    const current = aRoundState({ round: 3, received: 2, late: { counted: 1, dropped: 0 } })
+    const done = (round: number, changes: Partial<RoundState> = {}): RoundState =>
+      aRoundState({ round, phase: Phase.DONE, closedUnixMs: T0, ...changes })
+    const history = [
+      done(2, { late: { counted: 0, dropped: 4 } }),
+      done(1, { late: { counted: 0, dropped: 0 } }),
+    ]
+    const { status } = decide(aSight({ campaign: aCampaign({ current, history }) }))
+    expect(status?.updates).toEqual({ received: 2, wanted: 3, late: { counted: 1, dropped: 0 } })
+    expect(status?.history?.map(({ late }) => late)).toEqual([{ counted: 0, dropped: 4 }, undefined])
   })
 
   it('calls a node late whose update was not in when the round closed', () => {

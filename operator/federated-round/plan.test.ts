@@ -12,6 +12,7 @@ import { strategyOf } from '#federation/aggregation/strategies.ts'
 import { Personalization } from '#federation/training/personalization.ts'
 import { LearningRateSchedule } from '#federation/training/schedule.ts'
 import { Optimizer, TrainingConfiguration } from '#federation/training/configuration.ts'
+import { LateUpdates } from '#federation/wire/generated/tributary.ts'
 import { aRound, aSight } from '#operator/testing/builders.ts'
 import { campaignPlan } from './plan.ts'
 
@@ -82,6 +83,19 @@ it('may be in zones exactly with the strategies that a tier can sum up', () => {
   })
   const allowed = strategies.filter(({ allowsTiers }) => allowsTiers).map(({ type }) => type)
   expect([...TIERED_STRATEGIES].sort()).toEqual([...new Set(allowed)].sort())
+})
+
+it.each([
+  { spec: {}, want: LateUpdates.DROP },
+  { spec: { lateUpdates: 'Carry' }, want: LateUpdates.CARRY },
+  { spec: { lateUpdates: 'Discount' }, want: LateUpdates.DISCOUNT },
+])('the late updates of a plan from $spec are $want', ({ spec, want }) => {
+  const { lateUpdates } = campaignPlan(aSight({ round: aRound(spec) }), {
+    round: undefined,
+    nodes: [],
+    tiers: [],
+  })
+  expect(lateUpdates).toBe(want)
 })
 
 describe('the transfer of a plan', () => {

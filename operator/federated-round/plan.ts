@@ -9,7 +9,7 @@ import type {
   TierNode,
   TrainingPlan,
 } from '#federation/wire/generated/tributary.ts'
-import { HoldoutSplit } from '#federation/wire/generated/tributary.ts'
+import { HoldoutSplit, LateUpdates } from '#federation/wire/generated/tributary.ts'
 import { parseQuantity } from '#operator/kube/quantity.ts'
 import { localObjectiveOf } from '#federation/training/local-objective.ts'
 import type { Observation } from './decision.ts'
@@ -39,8 +39,15 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
     finishedReason: parts.finished ?? '',
     evaluationDeadlineSeconds: round.spec.evaluation.deadlineSeconds,
     tiers: parts.tiers,
+    lateUpdates: LATE_UPDATES[round.spec.lateUpdates],
   }
 }
+
+const LATE_UPDATES = {
+  Drop: LateUpdates.DROP,
+  Carry: LateUpdates.CARRY,
+  Discount: LateUpdates.DISCOUNT,
+} as const satisfies Record<FederatedRoundSpec['lateUpdates'], LateUpdates>
 
 /** The plan of a round that the hub already runs, as it was drawn. */
 export function planOfRunning(seen: Observation, round: RoundState, pool: number): RoundPlan {

@@ -96,7 +96,7 @@ function currentRound(round: RoundState): Partial<FederatedRoundStatus> {
   const collecting = round.phase === Phase.COLLECTING
   return {
     attempt: round.attempt,
-    updates: { received: round.received, wanted: round.wanted },
+    updates: { received: round.received, wanted: round.wanted, ...lateOf(round) },
     updatesProgress: `${round.received}/${round.wanted}`,
     ...(collecting && round.deadlineUnixMs > 0 ? { roundDeadline: timestamp(round.deadlineUnixMs) } : {}),
   }
@@ -127,8 +127,14 @@ function summaries(
       samples: round.samples,
       evaluations: round.evaluations,
       metrics: shownMetrics(round.metrics),
+      ...lateOf(round),
       completedAt: timestamp(round.closedUnixMs),
     }))
+}
+
+function lateOf({ late }: RoundState): Pick<NonNullable<FederatedRoundStatus['updates']>, 'late'> {
+  const { counted, dropped } = late ?? { counted: 0, dropped: 0 }
+  return counted + dropped === 0 ? {} : { late: { counted, dropped } }
 }
 
 function withoutUndefined<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {

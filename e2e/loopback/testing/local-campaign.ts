@@ -28,6 +28,7 @@ import {
   type CampaignPlan,
   type CampaignState,
   HoldoutSplit,
+  LateUpdates,
   type ModelReference,
   type ModelState,
   ModelState_Phase,
@@ -210,6 +211,7 @@ export class LocalCampaign {
       finishedReason: '',
       evaluationDeadlineSeconds: 60,
       tiers: [],
+      lateUpdates: LateUpdates.DROP,
       ...changes,
     }
   }

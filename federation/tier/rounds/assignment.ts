@@ -2,6 +2,7 @@
 import type { Assignment, CompiledGraphs, LocalTraining } from '#federation/wire/generated/tributary.ts'
 import type { CheckedCampaignPlan } from '../plans.ts'
 import type { StartRecord } from '../store/records.ts'
+import { placeOf } from './acceptance.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 import { belongingOf } from '../tiers/belonging.ts'
@@ -46,9 +47,14 @@ function reasonNotToTrain(campaign: Campaign, current: Round, node: string): str
   if (current.commit) return 'RoundMerging'
   if (current.isShort()) return 'RoundShort'
   if (!current.isChosen(node)) return 'NotInThisRound'
-  if (current.updates.has(node)) return 'UpdateAccepted'
+  if (current.updates.has(node) || standsIn(campaign, current, node)) return 'UpdateAccepted'
   if (current.failureOf(node)) return 'FailedInThisRound'
-  return 'round' in campaign.place(current, node) ? undefined : 'NoRoomForUpdate'
+  return 'round' in placeOf(campaign, current, node) ? undefined : 'NoRoomForUpdate'
+}
+
+/** A late update that counts in this round is its node's part in it; with FedBuff the node trains on for the next one. */
+function standsIn({ buffering, buffers }: Campaign, { number }: Round, node: string): boolean {
+  return buffering?.bufferSize === undefined && buffers.of(number).has(node)
 }
 
 function trainingFor(campaign: Campaign, round: Round, start: StartRecord): Assignment {

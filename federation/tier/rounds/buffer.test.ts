@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { LateUpdates } from '#federation/wire/generated/tributary.ts'
 import { bufferingOf, Buffers, placeUpdate, type BufferFacts } from './buffer.ts'
 
 const digest = `sha256:${'0'.repeat(64)}`
@@ -94,6 +95,59 @@ describe('an update of a is late', () => {
   })
 })
 
+describe('a late update of a that is carried over', () => {
+  const carrying = (
+    buffers: Record<number, string[]> = {},
+    changes: Partial<BufferFacts> = {},
+  ): BufferFacts =>
+    facts(buffers, { bufferSize: undefined, maxStaleness: 9, current: 15, lastRound: 19, ...changes })
+
+  it.each([
+    { name: 'in the round that collects', given: carrying(), from: 14, want: 15 },
+    { name: 'however many count there', given: carrying({ 15: ['b', 'c', 'd'] }), from: 14, want: 15 },
+    { name: 'as long as its round is kept', given: carrying(), from: 6, want: 15 },
+    {
+      name: 'in the next round once that one is committed',
+      given: carrying({}, { committed: true }),
+      from: 14,
+      want: 16,
+    },
+    { name: 'in the next round when a has one in this', given: carrying({ 15: ['a'] }), from: 14, want: 16 },
+    { name: 'when it is not late at all, in its own', given: carrying({ 15: ['b'] }), from: 15, want: 15 },
+    {
+      name: 'after the older one that counts in its own',
+      given: carrying({ 15: ['a'] }),
+      from: 15,
+      want: 16,
+    },
+  ])('counts $name', ({ given, from, want }) => {
+    expect(placeUpdate(given, 'a', from)).toEqual({ round: want })
+  })
+
+  it.each([
+    {
+      name: 'its round is not kept any more',
+      given: carrying(),
+      from: 5,
+      want: said('14, as many as 9 allows', 5),
+    },
+    {
+      name: 'the last round is committed',
+      given: carrying({}, { current: 19, committed: true }),
+      from: 18,
+      want: said('19, the last', 18),
+    },
+    {
+      name: 'a has one in the last round',
+      given: carrying({ 19: ['a'] }, { current: 19 }),
+      from: 18,
+      want: said('19, the last', 18),
+    },
+  ])('is dropped when $name', ({ given, from, want }) => {
+    expect(placeUpdate(given, 'a', from)).toEqual({ refusal: want })
+  })
+})
+
 describe('for every order in which updates arrive', () => {
   const names = ['a', 'b', 'c', 'd', 'e']
   const arrivals = fc.array(
@@ -150,9 +204,15 @@ describe('the buffers', () => {
     expect(buffers.of(5).size).toBe(0)
   })
 
-  it('are those of FedBuff', () => {
-    const configuration = { bufferSize: 4, maxStaleness: 7, serverLearningRate: 1 }
-    expect(bufferingOf({ type: 'FedBuff', ...configuration })).toEqual({ bufferSize: 4, maxStaleness: 7 })
-    expect(bufferingOf({ type: 'FedAvg' })).toBeUndefined()
+  const fedBuff = { type: 'FedBuff', bufferSize: 4, maxStaleness: 7, serverLearningRate: 1 } as const
+  const withRoomForAll = { bufferSize: undefined, maxStaleness: 9 }
+
+  it.each([
+    { of: fedBuff, late: LateUpdates.DROP, are: { bufferSize: 4, maxStaleness: 7 } },
+    { of: { type: 'FedAvg' } as const, late: LateUpdates.DROP, are: undefined },
+    { of: { type: 'FedAvg' } as const, late: LateUpdates.CARRY, are: withRoomForAll },
+    { of: { type: 'FedAvg' } as const, late: LateUpdates.DISCOUNT, are: withRoomForAll },
+  ])('of $of.type with $late late updates are $are', ({ of, late, are }) => {
+    expect(bufferingOf(of, late)).toEqual(are)
   })
 })

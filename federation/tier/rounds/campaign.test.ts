@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import { checkCampaignPlan } from '../plans.ts'
 import { campaignPlan } from '../testing/plans.ts'
+import { acceptUpdate } from './acceptance.ts'
 import { Campaign, RECONNECT_GRACE_MS } from './campaign.ts'
 import { Round } from './round.ts'
 
@@ -62,7 +63,7 @@ describe('the deadline of a round', () => {
 describe('a campaign', () => {
   it('is the same after it is read again', async () => {
     const update = { digest: base.digest, size: 16, samples: 3, steps: 2, loss: 0.5, acceptedMs: 2_000 }
-    await campaign.acceptUpdate(round, { participant: 'a', ...update })
+    await acceptUpdate(campaign, round, { participant: 'a', ...update })
     await round.addFailure({ participant: 'b', attempt: 1, during: 'training', reason: 'X', message: 'y' })
     const again = await Campaign.load(directory)
     expect(again?.plan).toEqual(campaign.plan)
@@ -80,7 +81,7 @@ describe('a campaign', () => {
       loss: 0.5,
       acceptedMs: 2_000,
     }
-    await expect(campaign.acceptUpdate(round, update)).rejects.toMatchObject({ reason: 'RoundClosed' })
+    await expect(acceptUpdate(campaign, round, update)).rejects.toMatchObject({ reason: 'RoundClosed' })
     expect(round.updates.size).toBe(0)
   })
 

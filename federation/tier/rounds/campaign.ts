@@ -12,8 +12,8 @@ import {
   type CheckedCampaignPlan,
 } from '../plans.ts'
 import { makeDirectory, listDirectory, readRecord, writeRecord } from '../store/files.ts'
-import { CampaignFailureRecord, StartRecord, type UpdateRecord } from '../store/records.ts'
-import { Buffers, bufferingOf, placeUpdate, type Buffering, type Placing } from './buffer.ts'
+import { CampaignFailureRecord, StartRecord } from '../store/records.ts'
+import { Buffers, bufferingOf, HISTORY, type Buffering } from './buffer.ts'
 import { UpdateCodec } from './codec.ts'
 import type { RoundFacts } from './decide.ts'
 import { Observers } from './observers.ts'
@@ -21,9 +21,6 @@ import { Round } from './round.ts'
 import { Controllers } from '../tiers/controllers.ts'
 import { isConnected } from '../tiers/reach.ts'
 import { withNewestEpochs } from '../tiers/tree.ts'
-
-/** Finished rounds that are kept at least, besides the current one. */
-export const HISTORY = 10
 
 export interface Progress {
   readonly round: number
@@ -38,7 +35,7 @@ export class Campaign {
   readonly directory: string
   /** How updates are merged; it never changes. */
   readonly strategy: Strategy
-  /** Set when each round is a buffer (FedBuff). */
+  /** Set when an update may count in a later round than the one it was trained from: it never changes. */
   readonly buffering: Buffering | undefined
   /** The accepted updates by the round that they count in. */
   readonly buffers = new Buffers()
@@ -69,7 +66,7 @@ export class Campaign {
     this.directory = directory
     const configuration = strategyConfigurationOf(plan.training)
     this.strategy = strategyOf(configuration)
-    this.buffering = bufferingOf(configuration)
+    this.buffering = bufferingOf(configuration, plan.lateUpdates)
     this.#plan = plan
     this.#podByNode = podByNode(plan)
     this.controllers = new Controllers(directory, () => this.changed())
@@ -207,23 +204,6 @@ export class Campaign {
     return [...graphs, ...initial, ...rounds].map(({ digest }) => digest)
   }
 
-  /** The round in whose merge an update to this one would count, if there is any. */
-  place(round: Round, participant: string): Placing {
-    const { buffering, buffers, current, plan } = this
-    if (!buffering || !current) {
-      if (round.isCollecting()) return { round: round.number }
-      return { refusal: `round ${round.number} no longer takes updates` }
-    }
-    const facts = {
-      ...buffering,
-      current: current.number,
-      committed: current.commit !== undefined,
-      lastRound: Math.max(current.number, plan.round?.rounds ?? 0),
-      counting: (number: number) => buffers.of(number),
-    }
-    return placeUpdate(facts, participant, round.number)
-  }
-
   /** Everything the round's state machine decides by. */
   facts(round: Round): RoundFacts {
     const result = round.result
@@ -250,18 +230,6 @@ export class Campaign {
     }
   }
 
-  /** Makes an update count, if it still can. The record on the disk is the acknowledgement. */
-  async acceptUpdate(round: Round, update: Omit<UpdateRecord, 'countsIn'>): Promise<void> {
-    await this.locked(async () => {
-      const placing = this.place(round, update.participant)
-      if ('refusal' in placing) throw new TierError('gone', 'RoundClosed', placing.refusal)
-      const record = { ...update, countsIn: placing.round }
-      await round.addUpdate(record)
-      this.buffers.add(round.number, record)
-    })
-    this.changed()
-  }
-
   /** Whoever could not reach the hub while it was away gets a moment to do so before a deadline is held against them. */
   deadlineOf(round: Round): number {
     const { openedMs, deadlineMs } = round.attempt
@@ -275,7 +243,7 @@ export class Campaign {
   }
 
   #refuseChangesOfIdentity(plan: CheckedCampaignPlan): void {
-    for (const field of ['namespace', 'name', 'modelUid', 'training'] as const) {
+    for (const field of ['namespace', 'name', 'modelUid', 'training', 'lateUpdates'] as const) {
       if (JSON.stringify(plan[field]) === JSON.stringify(this.plan[field])) continue
       const detail = `${field} of campaign ${plan.uid} cannot change once applied`
       throw new TierError('conflict', 'PlanImmutable', detail)

@@ -6,6 +6,7 @@ import { listDirectory, readRecord, writeRecord } from '../store/files.ts'
 import { OfferRecord, type IntermediateRecord, type MemberRecord } from '../store/records.ts'
 import { intermediateKey, offerDigest } from '../tiers/members.ts'
 import { treeOf } from '../tiers/tree.ts'
+import { placeOf } from './acceptance.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 
@@ -96,7 +97,7 @@ export function unwanted(campaign: Campaign, round: Round, { tier, members }: Of
 
 /** The round in which the members would count. */
 export function refuseClosed(campaign: Campaign, round: Round, members: readonly MemberRecord[]): number {
-  const placing = campaign.place(round, members[0]?.node ?? '')
+  const placing = placeOf(campaign, round, ...members.map(({ node }) => node))
   if ('refusal' in placing) throw new TierError('gone', 'RoundClosed', placing.refusal)
   return placing.round
 }

@@ -2,6 +2,7 @@
 // the same bits, however often it is repeated after a crash, because nothing else goes in but what the round was opened with.
 import { float32File } from '#federation/aggregation/float32-file.ts'
 import type { Kernels } from '#federation/aggregation/kernels.ts'
+import { discountOf } from '#federation/aggregation/mean.ts'
 import type { OpenReader } from '#federation/aggregation/reader.ts'
 import {
   mergeUpdates,
@@ -9,6 +10,7 @@ import {
   type MergeOptions,
   type Sink,
 } from '#federation/aggregation/merge.ts'
+import { LateUpdates } from '#federation/wire/generated/tributary.ts'
 import { rangesOfUpdate, withoutValues } from './local-values.ts'
 import type { ResultRecord } from '../store/records.ts'
 import type { BlobReference, BlobStore } from '../store/blobs.ts'
@@ -89,17 +91,27 @@ export function updatesToMerge(campaign: Campaign, round: Round, blobs: BlobStor
     const bytes = campaign.codec.open(path)
     const from = trainedFrom === round.number ? undefined : baseOf(campaign, trainedFrom, blobs)
     const open = from ? withRunningStateInto(bytes, { from, into, running }) : bytes
-    return { ...update, staleness: round.number - trainedFrom, open: withoutValues(open, local) }
+    return { ...update, ...ageOf(campaign, round.number - trainedFrom), open: withoutValues(open, local) }
   })
-  const sums = sumsOf(campaign, round).map(({ path, ...sum }) => ({
-    ...sum,
-    open: withoutValues(float32File(path), local),
-  }))
+  const sums = sumsOf(campaign, round).map(({ path, trainedFrom, ...sum }) => {
+    const bytes = float32File(path)
+    const from = trainedFrom === round.number ? undefined : baseOf(campaign, trainedFrom, blobs)
+    const bases = from && { from, into, running, samples: sum.samples }
+    const open = bases ? withRunningStateInto(bytes, bases) : bytes
+    return { ...sum, ...ageOf(campaign, round.number - trainedFrom), open: withoutValues(open, local) }
+  })
   return [...updates, ...sums]
 }
 
+/** What a merge is told of an update that is so many merges old. */
+function ageOf({ plan }: Campaign, staleness: number): Pick<AcceptedUpdate, 'staleness' | 'discount'> {
+  return plan.lateUpdates === LateUpdates.DISCOUNT
+    ? { staleness, discount: discountOf(staleness) }
+    : { staleness }
+}
+
 /** Each intermediate update once. A slash is in no node's name: it stays apart from a node of the same name. */
-export function sumsOf(campaign: Campaign, { number, commit }: Round): Sum[] {
+export function sumsOf(campaign: Campaign, { number, commit }: Pick<Round, 'number' | 'commit'>): Sum[] {
   const rounds = new Map<string, number>()
   for (const { through, trainedFrom = number } of commit?.updates ?? []) {
     if (through !== undefined) rounds.set(through, trainedFrom)
@@ -109,12 +121,13 @@ export function sumsOf(campaign: Campaign, { number, commit }: Round): Sum[] {
     const record = round?.intermediates.get(key)
     if (!round || !record) throw new Error(`round ${trainedFrom} has no intermediate update ${key}`)
     const path = bytesIn(round.offerDirectory(key), record.digest)
-    return { participant: key, samples: samplesOf(record.members), summed: true, path }
+    return { participant: key, samples: samplesOf(record.members), summed: true, path, trainedFrom }
   })
 }
 
 interface Sum extends Pick<AcceptedUpdate, 'participant' | 'samples' | 'summed'> {
   readonly path: string
+  readonly trainedFrom: number
 }
 
 function baseOf({ rounds, uid }: Campaign, number: number, blobs: BlobStore): OpenReader {

@@ -2,11 +2,13 @@
 import {
   RoundState_Phase,
   type CampaignState,
+  type LateCounts,
   type ParticipantState,
   type RoundState,
 } from '#federation/wire/generated/tributary.ts'
 import type { EvaluationRecord, UpdateRecord } from '../store/records.ts'
-import { HISTORY, type Campaign, type Progress } from './campaign.ts'
+import { HISTORY } from './buffer.ts'
+import type { Campaign, Progress } from './campaign.ts'
 import { phaseOf, type Phase } from './decide.ts'
 import type { Round } from './round.ts'
 import { isConnected, saidByController } from '../tiers/reach.ts'
@@ -78,7 +80,7 @@ function roundState(campaign: Campaign, round: Round): RoundState {
     attempt: round.attempt.attempt,
     phase: PHASES[phaseOf(campaign.facts(round))],
     ...contributions(round.commit?.updates ?? [...campaign.buffers.of(round.number).values()]),
-    wanted: campaign.buffering?.bufferSize ?? askedFor(round),
+    wanted: campaign.buffering?.bufferSize ?? askedFor(campaign, round),
     minimumUpdates: round.attempt.minimumUpdates,
     metrics: meanMetrics([...round.evaluations.values()]),
     evaluations: round.evaluations.size,
@@ -88,7 +90,13 @@ function roundState(campaign: Campaign, round: Round): RoundState {
     parametersDigest: round.result?.parameters.digest ?? '',
     participants: [],
     ...reasonOf(campaign, round),
+    late: lateCounts(campaign, round),
   }
+}
+
+function lateCounts({ buffers }: Campaign, { number, dropped }: Round): LateCounts {
+  const counted = [...buffers.of(number).values()].filter(({ trainedFrom }) => trainedFrom < number)
+  return { dropped: dropped.size, counted: counted.length }
 }
 
 function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' | 'message'> {
@@ -101,8 +109,8 @@ function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' |
   return { reason: trouble?.reason ?? '', message: trouble?.message ?? '' }
 }
 
-function askedFor({ attempt, updates }: Round): number {
-  return new Set([...attempt.participants, ...updates.keys()]).size
+function askedFor({ buffers }: Campaign, { number, attempt }: Round): number {
+  return new Set([...attempt.participants, ...buffers.of(number).keys()]).size
 }
 
 function contributions(

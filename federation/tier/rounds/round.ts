@@ -8,6 +8,7 @@ import {
   AttemptRecord,
   ClosedRecord,
   CommitRecord,
+  DroppedRecord,
   EvaluationRecord,
   FailureRecord,
   IntermediateRecord,
@@ -38,6 +39,8 @@ export class Round {
   readonly updates = new Map<string, UpdateRecord>()
   /** Accepted intermediate updates by their key. */
   readonly intermediates = new Map<string, IntermediateRecord>()
+  /** Whose update to this round came when it could not count any more. */
+  readonly dropped = new Map<string, DroppedRecord>()
   readonly failures = new Map<string, FailureRecord>()
   readonly evaluations = new Map<string, EvaluationRecord>()
 
@@ -70,6 +73,7 @@ export class Round {
       const record = await readRecord(join(path, 'intermediate.json'), IntermediateRecord)
       if (record) round.#remember(record)
     }
+    await loadAll(join(directory, 'dropped'), DroppedRecord, round.dropped)
     await loadAll(join(directory, 'failures'), FailureRecord, round.failures)
     await loadAll(join(directory, 'evaluations'), EvaluationRecord, round.evaluations)
     return round
@@ -106,6 +110,11 @@ export class Round {
   #remember(record: IntermediateRecord): void {
     this.intermediates.set(intermediateKey(record.tier, record.offer), record)
     for (const update of membersAsUpdates(record)) this.updates.set(update.participant, update)
+  }
+
+  async addDropped(record: DroppedRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'dropped', `${record.participant}.json`), record)
+    this.dropped.set(record.participant, record)
   }
 
   async addFailure(record: FailureRecord): Promise<void> {

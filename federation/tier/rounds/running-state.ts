@@ -11,10 +11,15 @@ export interface Bases {
   readonly into: OpenReader
   /** Where in the parameters running state lies. */
   readonly running: Range
+  /** How often these parameters are in the update: the samples of a sum of updates. Default 1. */
+  readonly samples?: number
 }
 
 /** The same update with its running state as a difference to the newer parameters. */
-export function withRunningStateInto(open: OpenReader, { from, into: base, running }: Bases): OpenReader {
+export function withRunningStateInto(
+  open: OpenReader,
+  { from, into: base, running, samples = 1 }: Bases,
+): OpenReader {
   if (running.start === running.end) return open
   return async () => {
     const reader = await open()
@@ -27,7 +32,7 @@ export function withRunningStateInto(open: OpenReader, { from, into: base, runni
       const changes = into.subarray(first - start, end - start)
       // The node's own value first: what it found may be close to the newer one.
       for (const [i, change] of changes.entries()) {
-        changes[i] = Math.fround(change + (older[i] as number)) - (newer[i] as number)
+        changes[i] = Math.fround(change + samples * (older[i] as number)) - samples * (newer[i] as number)
       }
     }
     return { length: reader.length, read, close: async () => reader.close() }

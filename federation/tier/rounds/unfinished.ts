@@ -1,6 +1,7 @@
-// With FedBuff a pod goes on with what it trains while others open new rounds: the round it trains from stays its assignment
-// until its update is accepted, it fails, or the update could not count in any round any more. Other strategies have no such
-// training: whatever is not in when a round closes is dropped.
+// With FedBuff, and where late updates are carried over, a pod goes on with what it trains while others open new rounds: the round
+// it trains from stays its assignment until its update is accepted, it fails, or the update could not count in any round any more.
+// Otherwise there is no such training: whatever is not in when a round closes is dropped.
+import { placeOf } from './acceptance.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 
@@ -9,5 +10,5 @@ export function unfinishedTraining(campaign: Campaign, node: string): Round | un
   if (!campaign.buffering) return undefined
   const round = campaign.rounds.get(campaign.training.get(node) ?? 0)
   if (!round?.isChosen(node) || round.updates.has(node) || round.failureOf(node)) return undefined
-  return 'round' in campaign.place(round, node) ? round : undefined
+  return 'round' in placeOf(campaign, round, node) ? round : undefined
 }

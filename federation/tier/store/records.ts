@@ -12,6 +12,7 @@
 //       tiers/<tier>/<offer>/<hex>.update    the sum of a tier's updates, as far as it has arrived; dropped once merged
 //       tiers/<tier>/<offer>/offer.json      whose updates it holds
 //       tiers/<tier>/<offer>/intermediate.json its acceptance: from here on the updates of all its members count
+//       dropped/<node>.json                  whose update came too late to count
 //       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
 //       commit.json result.json              the set that is merged; the merged parameters
 //       evaluations/<node>.json closed.json
@@ -76,7 +77,7 @@ export type AttemptRecord = z.infer<typeof AttemptRecord>
 /** An accepted update, kept with the round whose parameters it started from. Its existence is the acknowledgement. */
 export const UpdateRecord = z.object({
   participant: z.string(),
-  /** The round in whose merge it counts, a later one only with FedBuff; absent: the round that it is kept with. */
+  /** The round in whose merge it counts, a later one with FedBuff and for late updates; absent: the round that it is kept with. */
   countsIn: z.number().optional(),
   digest: z.string(),
   /** Bytes of it that are here: 0 when it came within an intermediate update. */
@@ -131,6 +132,10 @@ export const ControllerRecord = z.object({
   fenced: z.array(z.string()),
 })
 export type ControllerRecord = z.infer<typeof ControllerRecord>
+
+/** An update that came too late to count; told once a node. */
+export const DroppedRecord = z.object({ participant: z.string() })
+export type DroppedRecord = z.infer<typeof DroppedRecord>
 
 export const FailureRecord = z.object({
   participant: z.string(),

@@ -1,5 +1,10 @@
 // A campaign to tell stories with, as the operator plans it.
-import { HoldoutSplit, type CampaignPlan, type TierNode } from '#federation/wire/generated/tributary.ts'
+import {
+  HoldoutSplit,
+  LateUpdates,
+  type CampaignPlan,
+  type TierNode,
+} from '#federation/wire/generated/tributary.ts'
 
 export const CAMPAIGN = 'f0000000-0000-4000-8000-000000000001'
 export const MODEL = 'e0000000-0000-4000-8000-000000000001'
@@ -39,6 +44,7 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
     finishedReason: '',
     evaluationDeadlineSeconds: 60,
     tiers: [],
+    lateUpdates: LateUpdates.DROP,
     ...changes,
   }
 }

@@ -1,6 +1,7 @@
 // What a request wants to make count: a node's update, or the sum of a tier's. Both arrive the same way; they differ in what is
 // said of them, in what is refused, and in whose updates count afterwards.
 import type { IncomingHttpHeaders } from 'node:http'
+import { acceptUpdate } from '../rounds/acceptance.ts'
 import { acceptIntermediate } from '../rounds/intermediate.ts'
 import { factsOf, refuseUnfit, refuseUnfitSum } from './upload-refusals.ts'
 import { readAnnouncement, readTransfer, type Transfer } from './upload-headers.ts'
@@ -29,7 +30,7 @@ function updateOf(target: Target, headers: IncomingHttpHeaders): Candidate {
     refuseUnfit: () => refuseUnfit(target, announced),
     problemWith: async (path) => campaign.codec.problemWith(path),
     accept: async (acceptedMs) =>
-      campaign.acceptUpdate(round, { participant, digest, size, ...factsOf(announced), acceptedMs }),
+      acceptUpdate(campaign, round, { participant, digest, size, ...factsOf(announced), acceptedMs }),
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { TierError } from '../serving/errors.ts'
+import { placeOf } from '../rounds/acceptance.ts'
 import { membersCounted, refuseClosed, unwanted } from '../rounds/intermediate.ts'
 import type { Round } from '../rounds/round.ts'
 import type { UpdateRecord } from '../store/records.ts'
@@ -26,7 +27,7 @@ export function alreadyAccepted(target: Target, digest: string): boolean {
 
 /** Everything that can be refused before a byte of the body is read. */
 export function refuseUnfit({ campaign, round, participant }: Target, announcement: Announcement): void {
-  const placing = campaign.place(round, participant)
+  const placing = placeOf(campaign, round, participant)
   if ('refusal' in placing) throw closed(placing.refusal)
   if (!round.isChosen(participant)) {
     throw new TierError(

@@ -15,6 +15,7 @@ import { requireMethod, type Exchange, type UpdateKey } from '../serving/http.ts
 import type { HubMetrics } from '../serving/metrics.ts'
 import type { Clock } from '../clock.ts'
 import type { ReviewedIdentity } from '../serving/identity.ts'
+import { noteDropped } from '../rounds/acceptance.ts'
 import type { Campaign } from '../rounds/campaign.ts'
 import { bytesIn } from '../rounds/round.ts'
 import { SpoolFile } from './spool-file.ts'
@@ -95,12 +96,16 @@ export class Uploads {
       candidate.refuseUnfit()
       return await this.#take(exchange, target, candidate)
     } catch (error) {
-      // The merge has freed the disk already, and does not come back for what arrived after it.
-      if (error instanceof TierError && error.kind === 'gone' && target.round.result) {
-        await this.#takeover.run(keyOf(target), doNothing, () => dropUnaccepted(target))
-      }
+      if (error instanceof TierError && error.kind === 'gone') await this.#drop(target)
       throw error
     }
+  }
+
+  async #drop(target: Target): Promise<void> {
+    const { campaign, round, participant } = target
+    // The merge has freed the disk already, and does not come back for what arrived after it.
+    if (round.result) await this.#takeover.run(keyOf(target), doNothing, () => dropUnaccepted(target))
+    if (!target.offered) await noteDropped(campaign, round, participant)
   }
 
   #take(exchange: Exchange, target: Target, candidate: Candidate): Promise<string> {

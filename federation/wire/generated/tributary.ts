@@ -79,6 +79,60 @@ export function holdoutSplitToNumber(object: HoldoutSplit): number {
   }
 }
 
+/** What becomes of an update to a round that takes none any more. Only Drop goes with every strategy. */
+export const LateUpdates = {
+  /** UNSPECIFIED - as DROP */
+  UNSPECIFIED: "LATE_UPDATES_UNSPECIFIED",
+  DROP: "DROP",
+  /** CARRY - it counts in the next round that collects */
+  CARRY: "CARRY",
+  /** DISCOUNT - likewise, its weight divided by the square root of 1 + the rounds between */
+  DISCOUNT: "DISCOUNT",
+} as const;
+
+export type LateUpdates = typeof LateUpdates[keyof typeof LateUpdates];
+
+export namespace LateUpdates {
+  export type UNSPECIFIED = typeof LateUpdates.UNSPECIFIED;
+  export type DROP = typeof LateUpdates.DROP;
+  export type CARRY = typeof LateUpdates.CARRY;
+  export type DISCOUNT = typeof LateUpdates.DISCOUNT;
+}
+
+export function lateUpdatesFromJSON(object: any): LateUpdates {
+  switch (object) {
+    case 0:
+    case "LATE_UPDATES_UNSPECIFIED":
+      return LateUpdates.UNSPECIFIED;
+    case 1:
+    case "DROP":
+      return LateUpdates.DROP;
+    case 2:
+    case "CARRY":
+      return LateUpdates.CARRY;
+    case 3:
+    case "DISCOUNT":
+      return LateUpdates.DISCOUNT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum LateUpdates");
+  }
+}
+
+export function lateUpdatesToNumber(object: LateUpdates): number {
+  switch (object) {
+    case LateUpdates.UNSPECIFIED:
+      return 0;
+    case LateUpdates.DROP:
+      return 1;
+    case LateUpdates.CARRY:
+      return 2;
+    case LateUpdates.DISCOUNT:
+      return 3;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum LateUpdates");
+  }
+}
+
 export interface ParticipantMessage {
   kind:
     | //
@@ -651,6 +705,8 @@ export interface CampaignPlan {
   evaluationDeadlineSeconds: number;
   /** edge controllers; empty: all training pods belong to the hub */
   tiers: TierNode[];
+  /** immutable */
+  lateUpdates: LateUpdates;
 }
 
 /** An edge controller in the tree of a campaign. */
@@ -782,6 +838,7 @@ export interface RoundState {
   reason: string;
   /** now (DiskFull, InternalError, tried again); empty otherwise */
   message: string;
+  late: LateCounts | undefined;
 }
 
 export const RoundState_Phase = {
@@ -855,6 +912,13 @@ export function roundState_PhaseToNumber(object: RoundState_Phase): number {
 export interface RoundState_MetricsEntry {
   key: string;
   value: number;
+}
+
+export interface LateCounts {
+  /** nodes that came with an update to this round, or its training, when it could not count any more */
+  dropped: number;
+  /** updates that count in this round and were trained from an earlier one's parameters */
+  counted: number;
 }
 
 export interface ParticipantState {
@@ -5262,6 +5326,7 @@ function createBaseCampaignPlan(): CampaignPlan {
     finishedReason: "",
     evaluationDeadlineSeconds: 0,
     tiers: [],
+    lateUpdates: LateUpdates.UNSPECIFIED,
   };
 }
 
@@ -5299,6 +5364,9 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     }
     for (const v of message.tiers) {
       TierNode.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.lateUpdates !== LateUpdates.UNSPECIFIED) {
+      writer.uint32(96).int32(lateUpdatesToNumber(message.lateUpdates));
     }
     return writer;
   },
@@ -5404,6 +5472,14 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
             message.tiers.push(TierNode.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.lateUpdates = lateUpdatesFromJSON(reader.int32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5436,6 +5512,7 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     message.finishedReason = object.finishedReason ?? "";
     message.evaluationDeadlineSeconds = object.evaluationDeadlineSeconds ?? 0;
     message.tiers = object.tiers?.map((e) => TierNode.fromPartial(e)) || [];
+    message.lateUpdates = object.lateUpdates ?? LateUpdates.UNSPECIFIED;
     return message;
   },
 };
@@ -6307,6 +6384,7 @@ function createBaseRoundState(): RoundState {
     participants: [],
     reason: "",
     message: "",
+    late: undefined,
   };
 }
 
@@ -6362,6 +6440,9 @@ export const RoundState: MessageFns<RoundState> = {
     }
     if (message.message !== "") {
       writer.uint32(138).string(message.message);
+    }
+    if (message.late !== undefined) {
+      LateCounts.encode(message.late, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -6518,6 +6599,14 @@ export const RoundState: MessageFns<RoundState> = {
             message.message = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.late = LateCounts.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6560,6 +6649,9 @@ export const RoundState: MessageFns<RoundState> = {
     message.participants = object.participants?.map((e) => e) || [];
     message.reason = object.reason ?? "";
     message.message = object.message ?? "";
+    message.late = (object.late !== undefined && object.late !== null)
+      ? LateCounts.fromPartial(object.late)
+      : undefined;
     return message;
   },
 };
@@ -6627,6 +6719,73 @@ export const RoundState_MetricsEntry: MessageFns<RoundState_MetricsEntry> = {
     const message = createBaseRoundState_MetricsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseLateCounts(): LateCounts {
+  return { dropped: 0, counted: 0 };
+}
+
+export const LateCounts: MessageFns<LateCounts> = {
+  encode(message: LateCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dropped !== 0) {
+      writer.uint32(8).uint32(message.dropped);
+    }
+    if (message.counted !== 0) {
+      writer.uint32(16).uint32(message.counted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LateCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLateCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dropped = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.counted = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LateCounts>): LateCounts {
+    return LateCounts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LateCounts>): LateCounts {
+    const message = createBaseLateCounts();
+    message.dropped = object.dropped ?? 0;
+    message.counted = object.counted ?? 0;
     return message;
   },
 };

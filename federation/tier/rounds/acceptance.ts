@@ -1,0 +1,61 @@
+// What becomes of an update that a node brings: it counts, in the round that its record names, or it is late. Whatever is said
+// here is on the disk first, in one write for each update: that record is the acknowledgement.
+import { TierError } from '../serving/errors.ts'
+import type { UpdateRecord } from '../store/records.ts'
+import { placeUpdate, type Placing } from './buffer.ts'
+import type { Campaign } from './campaign.ts'
+import type { Round } from './round.ts'
+
+/** The round in whose merge an update of one node, or a sum over several, to this one would count, if there is any. */
+export function placeOf(campaign: Campaign, round: Round, ...nodes: readonly string[]): Placing {
+  const { buffering, buffers, current, plan } = campaign
+  if (!buffering || !current) {
+    if (round.isCollecting()) return { round: round.number }
+    return { refusal: `round ${round.number} no longer takes updates` }
+  }
+  const facts = {
+    ...buffering,
+    current: current.number,
+    committed: current.commit !== undefined,
+    lastRound: Math.max(current.number, plan.round?.rounds ?? 0),
+    // All nodes of a sum have their place together: nobody counts twice in a round.
+    counting: (number: number) => {
+      const counting = buffers.of(number)
+      return { size: counting.size, has: () => nodes.some((node) => counting.has(node)) }
+    },
+  }
+  return placeUpdate(facts, nodes.length === 1 ? (nodes[0] ?? '') : `${nodes.length} nodes`, round.number)
+}
+
+/** Makes an update count, if it still can. */
+export async function acceptUpdate(
+  campaign: Campaign,
+  round: Round,
+  update: Omit<UpdateRecord, 'countsIn'>,
+): Promise<void> {
+  await campaign.locked(async () => {
+    const placing = placeOf(campaign, round, update.participant)
+    if ('refusal' in placing) throw new TierError('gone', 'RoundClosed', placing.refusal)
+    const record = { ...update, countsIn: placing.round }
+    await round.addUpdate(record)
+    campaign.buffers.add(round.number, record)
+  })
+  campaign.changed()
+}
+
+/** Whether an update that a node was asked for cannot count in any round any more. An attempt that ended short is followed by another. */
+export function isLate(campaign: Campaign, round: Round, participant: string): boolean {
+  if (!round.commit || !round.isChosen(participant)) return false
+  if (round.updates.has(participant) || round.failureOf(participant)) return false
+  return 'refusal' in placeOf(campaign, round, participant)
+}
+
+/** Remembers, once a node, that it came too late for this round, so that the status can tell. */
+export async function noteDropped(campaign: Campaign, round: Round, participant: string): Promise<void> {
+  const isNew = await campaign.locked(async () => {
+    if (round.dropped.has(participant) || !isLate(campaign, round, participant)) return false
+    await round.addDropped({ participant })
+    return true
+  })
+  if (isNew) campaign.changed()
+}
