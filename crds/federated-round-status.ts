@@ -37,6 +37,13 @@ const AttentionNeeded = z.object({
   message: z.string().max(512).describe('A sentence for people.'),
 })
 
+const RefusedUpdate = z.object({
+  round: z.int().min(1).describe('Round of the update.'),
+  node: z.string().max(253).describe('Name of the node.'),
+  acceptedDigest: z.string().max(80).describe('SHA-256 of the bytes that count.'),
+  refusedDigest: z.string().max(80).describe('SHA-256 of the bytes that were refused.'),
+})
+
 /** Edge controllers of a campaign; nodes of further zones belong to the hub. */
 export const MOST_TIERS = 100
 
@@ -122,6 +129,13 @@ export const FederatedRoundStatus = z
       .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['zone'] })
       .optional()
       .describe('Zones and their edge controllers; absent when spec.hierarchy is Flat.'),
+    refusedUpdates: z
+      .array(RefusedUpdate)
+      .max(10)
+      .optional()
+      .describe(
+        'Nodes that sent other bytes after their update to a round was accepted, newest first: each once a round.',
+      ),
     conditions: Conditions.optional().describe('Conditions; docs/api.md lists the types and reasons.'),
   })
   .describe('What was seen.')

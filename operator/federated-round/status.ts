@@ -76,7 +76,7 @@ function lastKnown(status: FederatedRoundStatus | undefined): Partial<FederatedR
 
 function progress(seen: Observation): Partial<FederatedRoundStatus> {
   if (seen.campaign.kind !== 'known') return {}
-  const { current, history, baseVersion } = seen.campaign.state
+  const { current, history, baseVersion, conflicts } = seen.campaign.state
   const done = lastDone(seen)
   const shown = current ?? done
   const rounds = seen.round.spec.rounds
@@ -89,6 +89,7 @@ function progress(seen: Observation): Partial<FederatedRoundStatus> {
     ...metricOf(seen, done),
     ...(version === undefined ? {} : { modelVersion: `v${version}` }),
     history: summaries(current, history),
+    ...(conflicts.length > 0 && { refusedUpdates: conflicts.slice(0, HISTORY) }),
   }
 }
 

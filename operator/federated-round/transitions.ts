@@ -13,6 +13,7 @@ export function transitions(
     ...roundsDone(before, after),
     ...published(before, after),
     ...newAttention(before, after),
+    ...newlyRefused(before, after),
     ...newEpochs(before, after),
     ...conditionEvents(before?.conditions, after.conditions, {
       warnWhenFalse: ['ParticipantsAvailable', 'ControllersAvailable'],
@@ -91,4 +92,16 @@ function newEpochs(before: FederatedRoundStatus | undefined, after: FederatedRou
       return [{ type: 'Warning', reason: 'ControllerReplaced', note }]
     })
     .slice(0, 10)
+}
+
+/** Each once: a node that sends other bytes for what was accepted is broken, or is not who it says. */
+function newlyRefused(before: FederatedRoundStatus | undefined, after: FederatedRoundStatus): EventFact[] {
+  const known = new Set((before?.refusedUpdates ?? []).map(({ round, node }) => `${round}/${node}`))
+  return (after.refusedUpdates ?? [])
+    .filter(({ round, node }) => !known.has(`${round}/${node}`))
+    .map(({ round, node, acceptedDigest, refusedDigest }) => ({
+      type: 'Warning',
+      reason: 'OtherBytesRefused',
+      note: `${node}: its update to round ${round} was accepted with ${acceptedDigest}; ${refusedDigest} is refused`,
+    }))
 }

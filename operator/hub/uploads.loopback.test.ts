@@ -179,6 +179,16 @@ describe('an update', () => {
     expect(problem(answer).detail).toContain(sha256(other))
   })
 
+  it('of other bytes is told to the operator with both digests, once a node, also after a restart', async () => {
+    await send()
+    for (const seed of [2, 3, 2]) expect((await send({ bytes: someUpdate(seed) })).status).toBe(409)
+    const digests = { acceptedDigest: sha256(update.bytes), refusedDigest: sha256(someUpdate(2)) }
+    const want = [{ round: 1, node: 'a', ...digests }]
+    expect((await story.campaign()).conflicts).toEqual(want)
+    await story.restart()
+    expect((await story.campaign()).conflicts).toEqual(want)
+  })
+
   it('starts anew when a participant trained again before anything was accepted', async () => {
     await send({}, { to: 1_000 })
     expect((await send({ bytes: someUpdate(2) })).status).toBe(201)

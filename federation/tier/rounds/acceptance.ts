@@ -1,7 +1,7 @@
 // What becomes of an update that a node brings: it counts, in the round that its record names, or it is late. Whatever is said
 // here is on the disk first, in one write for each update: that record is the acknowledgement.
 import { TierError } from '../serving/errors.ts'
-import type { UpdateRecord } from '../store/records.ts'
+import type { ConflictRecord, UpdateRecord } from '../store/records.ts'
 import { placeUpdate, type Placing } from './buffer.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
@@ -55,6 +55,20 @@ export async function noteDropped(campaign: Campaign, round: Round, participant:
   const isNew = await campaign.locked(async () => {
     if (round.dropped.has(participant) || !isLate(campaign, round, participant)) return false
     await round.addDropped({ participant })
+    return true
+  })
+  if (isNew) campaign.changed()
+}
+
+/** Remembers, once a node, that it sent other bytes than those that count, so that people are told. */
+export async function noteConflict(
+  campaign: Campaign,
+  round: Round,
+  conflict: ConflictRecord,
+): Promise<void> {
+  const isNew = await campaign.locked(async () => {
+    if (round.conflicts.has(conflict.participant)) return false
+    await round.addConflict(conflict)
     return true
   })
   if (isNew) campaign.changed()

@@ -2,6 +2,7 @@
 import {
   RoundState_Phase,
   type CampaignState,
+  type Conflict,
   type LateCounts,
   type ParticipantState,
   type RoundState,
@@ -53,7 +54,24 @@ export function campaignState(campaign: Campaign, published: Published | undefin
     publishedRound: published?.round ?? 0,
     publishedVersion: published?.version ?? 0,
     tiers: tierStates(campaign),
+    conflicts: conflictsOf(campaign),
   }
+}
+
+/** Told at most; a node that goes on sending other bytes adds nothing. */
+const MAXIMUM_CONFLICTS = 10
+
+function conflictsOf({ rounds }: Campaign): Conflict[] {
+  return [...rounds.values()]
+    .flatMap(({ number, conflicts }) =>
+      [...conflicts.values()].map((conflict) => ({ round: number, ...conflict })),
+    )
+    .toSorted((a, b) => b.refusedMs - a.refusedMs)
+    .slice(0, MAXIMUM_CONFLICTS)
+    .map(({ round, participant, accepted, refused }) => ({
+      ...{ round, node: participant },
+      ...{ acceptedDigest: accepted, refusedDigest: refused },
+    }))
 }
 
 export function unknownCampaign(uid: string): CampaignState {
@@ -70,6 +88,7 @@ export function unknownCampaign(uid: string): CampaignState {
     publishedRound: 0,
     publishedVersion: 0,
     tiers: [],
+    conflicts: [],
   }
 }
 

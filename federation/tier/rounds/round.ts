@@ -8,6 +8,7 @@ import {
   AttemptRecord,
   ClosedRecord,
   CommitRecord,
+  ConflictRecord,
   DroppedRecord,
   EvaluationRecord,
   FailureRecord,
@@ -41,6 +42,8 @@ export class Round {
   readonly intermediates = new Map<string, IntermediateRecord>()
   /** Whose update to this round came when it could not count any more. */
   readonly dropped = new Map<string, DroppedRecord>()
+  /** Who sent other bytes after those that were accepted. */
+  readonly conflicts = new Map<string, ConflictRecord>()
   readonly failures = new Map<string, FailureRecord>()
   readonly evaluations = new Map<string, EvaluationRecord>()
 
@@ -74,6 +77,7 @@ export class Round {
       if (record) round.#remember(record)
     }
     await loadAll(join(directory, 'dropped'), DroppedRecord, round.dropped)
+    await loadAll(join(directory, 'conflicts'), ConflictRecord, round.conflicts)
     await loadAll(join(directory, 'failures'), FailureRecord, round.failures)
     await loadAll(join(directory, 'evaluations'), EvaluationRecord, round.evaluations)
     return round
@@ -115,6 +119,11 @@ export class Round {
   async addDropped(record: DroppedRecord): Promise<void> {
     await writeRecord(join(this.directory, 'dropped', `${record.participant}.json`), record)
     this.dropped.set(record.participant, record)
+  }
+
+  async addConflict(record: ConflictRecord): Promise<void> {
+    await writeRecord(join(this.directory, 'conflicts', `${record.participant}.json`), record)
+    this.conflicts.set(record.participant, record)
   }
 
   async addFailure(record: FailureRecord): Promise<void> {

@@ -13,6 +13,7 @@
 //       tiers/<tier>/<offer>/offer.json      whose updates it holds
 //       tiers/<tier>/<offer>/intermediate.json its acceptance: from here on the updates of all its members count
 //       dropped/<node>.json                  whose update came too late to count
+//       conflicts/<node>.json                who sent other bytes after those that were accepted
 //       failures/<node>.json short.json      who could not train; an attempt that ended below quorum
 //       commit.json result.json              the set that is merged; the merged parameters
 //       evaluations/<node>.json closed.json
@@ -136,6 +137,15 @@ export type ControllerRecord = z.infer<typeof ControllerRecord>
 /** An update that came too late to count; told once a node. */
 export const DroppedRecord = z.object({ participant: z.string() })
 export type DroppedRecord = z.infer<typeof DroppedRecord>
+
+/** The first bytes that were refused because others of the same key had been accepted. */
+export const ConflictRecord = z.object({
+  participant: z.string(),
+  accepted: z.string(),
+  refused: z.string(),
+  refusedMs: z.number(),
+})
+export type ConflictRecord = z.infer<typeof ConflictRecord>
 
 export const FailureRecord = z.object({
   participant: z.string(),

@@ -3,7 +3,7 @@
 import type { Strategy } from '#federation/aggregation/strategy.ts'
 import { UPLOAD_HEADERS } from '#federation/wire/names.ts'
 import { TierError } from '../serving/errors.ts'
-import { placeOf } from '../rounds/acceptance.ts'
+import { noteConflict, placeOf } from '../rounds/acceptance.ts'
 import { membersCounted, refuseClosed, unwanted } from '../rounds/intermediate.ts'
 import type { Round } from '../rounds/round.ts'
 import type { UpdateRecord } from '../store/records.ts'
@@ -12,12 +12,14 @@ import { acceptedOf, type Offered, type Target } from './upload-target.ts'
 
 type UpdateFacts = Pick<UpdateRecord, 'samples' | 'steps' | 'loss' | 'initialLoss'>
 
-/** True for the very bytes that count already, however they came; other bytes for the same key are refused for good. */
-export function alreadyAccepted(target: Target, digest: string): boolean {
-  const { round, participant } = target
+/** True for the very bytes that count already, however they came; other bytes for the same key are refused for good, and told. */
+export async function alreadyAccepted(target: Target, digest: string, nowMs: number): Promise<boolean> {
+  const { campaign, round, participant } = target
   const accepted = acceptedOf(target)
   if (!accepted) return false
   if (accepted.digest === digest) return true
+  const conflict = { participant, accepted: accepted.digest, refused: digest, refusedMs: nowMs }
+  await noteConflict(campaign, round, conflict)
   throw new TierError(
     'conflict',
     'OtherBytesAccepted',

@@ -91,7 +91,7 @@ export class Uploads {
   async #patch(exchange: Exchange, target: Target): Promise<string> {
     const candidate = candidateOf(target, exchange.request.headers)
     const { announced } = candidate
-    if (alreadyAccepted(target, announced.digest)) return this.#acknowledge(exchange, announced)
+    if (await this.#isAccepted(target, announced)) return this.#acknowledge(exchange, announced)
     try {
       candidate.refuseUnfit()
       return await this.#take(exchange, target, candidate)
@@ -108,13 +108,17 @@ export class Uploads {
     if (!target.offered) await noteDropped(campaign, round, participant)
   }
 
+  #isAccepted(target: Target, { digest }: Transfer): Promise<boolean> {
+    return alreadyAccepted(target, digest, this.#context.clock.now())
+  }
+
   #take(exchange: Exchange, target: Target, candidate: Candidate): Promise<string> {
     const announcement = candidate.announced
     return this.#takeover.run(
       keyOf(target),
       () => exchange.request.destroy(new Error('a newer request has taken over')),
       async () => {
-        if (alreadyAccepted(target, announcement.digest)) return this.#acknowledge(exchange, announcement)
+        if (await this.#isAccepted(target, announcement)) return this.#acknowledge(exchange, announcement)
         const spooled = await this.#spool(exchange, target, announcement)
         if (spooled.check.size < announcement.length) {
           this.#checks.keep(spooled.path, spooled.check)

@@ -795,6 +795,16 @@ export interface CampaignState {
   /** that version, however many versions were published since */
   publishedVersion: number;
   tiers: TierState[];
+  /** newest first, at most 10 */
+  conflicts: Conflict[];
+}
+
+/** Other bytes were sent for an update that was accepted already. Kept once a (round, node): the first of them. */
+export interface Conflict {
+  round: number;
+  node: string;
+  acceptedDigest: string;
+  refusedDigest: string;
 }
 
 export interface TierState {
@@ -6003,6 +6013,7 @@ function createBaseCampaignState(): CampaignState {
     publishedRound: 0,
     publishedVersion: 0,
     tiers: [],
+    conflicts: [],
   };
 }
 
@@ -6043,6 +6054,9 @@ export const CampaignState: MessageFns<CampaignState> = {
     }
     for (const v of message.tiers) {
       TierState.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.conflicts) {
+      Conflict.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -6156,6 +6170,14 @@ export const CampaignState: MessageFns<CampaignState> = {
             message.tiers.push(TierState.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.conflicts.push(Conflict.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6187,6 +6209,98 @@ export const CampaignState: MessageFns<CampaignState> = {
     message.publishedRound = object.publishedRound ?? 0;
     message.publishedVersion = object.publishedVersion ?? 0;
     message.tiers = object.tiers?.map((e) => TierState.fromPartial(e)) || [];
+    message.conflicts = object.conflicts?.map((e) => Conflict.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseConflict(): Conflict {
+  return { round: 0, node: "", acceptedDigest: "", refusedDigest: "" };
+}
+
+export const Conflict: MessageFns<Conflict> = {
+  encode(message: Conflict, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.round !== 0) {
+      writer.uint32(8).uint32(message.round);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.acceptedDigest !== "") {
+      writer.uint32(26).string(message.acceptedDigest);
+    }
+    if (message.refusedDigest !== "") {
+      writer.uint32(34).string(message.refusedDigest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Conflict {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConflict();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.round = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.acceptedDigest = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusedDigest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Conflict>): Conflict {
+    return Conflict.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Conflict>): Conflict {
+    const message = createBaseConflict();
+    message.round = object.round ?? 0;
+    message.node = object.node ?? "";
+    message.acceptedDigest = object.acceptedDigest ?? "";
+    message.refusedDigest = object.refusedDigest ?? "";
     return message;
   },
 };
