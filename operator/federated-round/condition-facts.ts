@@ -65,6 +65,7 @@ function progressingFact({ round: { spec } }: Observation, situation: Situation)
       }
     }
     case 'running':
+      if (situation.round.reason === 'DiskFull') return diskIsFull(situation.round)
       return { status: 'True', reason: 'RoundRunning', message: describe(situation.round, isBuffered(spec)) }
     case 'publishing':
       return {
@@ -79,6 +80,11 @@ function progressingFact({ round: { spec } }: Observation, situation: Situation)
         message: `round ${situation.plan.round}, attempt ${situation.plan.attempt}: asking ${situation.plan.participants.length} nodes`,
       }
   }
+}
+
+function diskIsFull({ round, message }: RoundState): Verdict {
+  const goesOn = 'what was accepted is kept, and the round goes on when there is room'
+  return { status: 'False', reason: 'DiskFull', message: `round ${round}: ${message}; ${goesOn}` }
 }
 
 /** Without counts: they have columns of their own, and a message that changes with every update is noise. */

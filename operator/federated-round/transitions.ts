@@ -19,7 +19,10 @@ export function transitions(
       warnWhenFalse: ['ParticipantsAvailable', 'ControllersAvailable'],
       sayWhenTrue: ['Complete'],
       warnWhenTrue: ['Failed'],
-      warnReasons: { Progressing: ['HubUnreachable', 'PodsGivenUp'], ModelReady: ['ModelNotFound'] },
+      warnReasons: {
+        Progressing: ['HubUnreachable', 'PodsGivenUp', 'DiskFull'],
+        ModelReady: ['ModelNotFound'],
+      },
       sayReasons: { Progressing: ['Suspended'] },
     }),
   ]

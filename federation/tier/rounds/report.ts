@@ -124,8 +124,13 @@ function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' |
     const reason = round.short?.reason ?? ''
     return { reason, message: reason === 'UpdatesNotMergeable' ? (message ?? '') : '' }
   }
-  const trouble = round === campaign.current ? campaign.trouble : undefined
-  return { reason: trouble?.reason ?? '', message: trouble?.message ?? '' }
+  const { current, trouble, shortage } = campaign
+  if (round !== current) return { reason: '', message: '' }
+  const { reason, message } = trouble ?? {
+    reason: shortage ? 'DiskFull' : '',
+    message: shortage?.message ?? '',
+  }
+  return { reason, message }
 }
 
 function askedFor({ buffers }: Campaign, { number, attempt }: Round): number {

@@ -9,6 +9,7 @@ import type { CommitRecord } from '../store/records.ts'
 import type { Campaign } from './campaign.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
 import { Round } from './round.ts'
+import { fullDisk, isShort } from './shortage.ts'
 import type { Stages } from './stages.ts'
 
 export interface RunnerContext {
@@ -76,12 +77,13 @@ export class CampaignRunner {
     try {
       const sleepMs = await this.#pass()
       this.#setTrouble(undefined)
-      return sleepMs
+      return (await isShort(this.#campaign)) ? Math.min(sleepMs ?? RETRY_MS, RETRY_MS) : sleepMs
     } catch (error) {
       if (this.#campaign.signal.aborted) return undefined
       this.#log.error({ err: error }, 'campaign pass failed, trying again')
       const { reason, message } = toTierError(error, this.#context.tier)
-      this.#setTrouble({ reason, message })
+      const said = reason === 'DiskFull' ? await fullDisk(this.#campaign) : message
+      this.#setTrouble({ reason, message: said })
       return RETRY_MS
     }
   }

@@ -45,6 +45,14 @@ export class SpareFiles {
     }
   }
 
+  /** Gives all of them back to the disk. */
+  async drop(): Promise<void> {
+    const all = [...this.#spares.keys()]
+    this.#spares.clear()
+    this.#bytes = 0
+    for (const spare of all) await rm(spare, { force: true })
+  }
+
   /** Moves a file of just this size to a path; false when there is none. What it holds is without meaning. */
   async take(size: number, path: string): Promise<boolean> {
     if (size < LEAST_BYTES) return false

@@ -18,8 +18,10 @@ import type { ReviewedIdentity } from '../serving/identity.ts'
 import { noteDropped } from '../rounds/acceptance.ts'
 import type { Campaign } from '../rounds/campaign.ts'
 import { bytesIn } from '../rounds/round.ts'
+import { withRoom } from '../rounds/shortage.ts'
 import { SpoolFile } from './spool-file.ts'
 import { listDirectory, makeDirectory, sizeOf } from '../store/files.ts'
+import { Room } from '../store/room.ts'
 import type { SpareFiles } from '../store/spares.ts'
 import { Takeover } from './takeover.ts'
 import { UploadChecks } from './upload-checks.ts'
@@ -47,10 +49,12 @@ export class Uploads {
   readonly #context: UploadsContext
   readonly #takeover = new Takeover()
   readonly #checks: UploadChecks
+  readonly #room: Room
 
   constructor(context: UploadsContext) {
     this.#context = context
     this.#checks = new UploadChecks(context.kernels)
+    this.#room = new Room(context.spares)
   }
 
   async serve(exchange: Exchange, identity: ReviewedIdentity, key: UpdateKey): Promise<void> {
@@ -119,7 +123,9 @@ export class Uploads {
       () => exchange.request.destroy(new Error('a newer request has taken over')),
       async () => {
         if (await this.#isAccepted(target, announcement)) return this.#acknowledge(exchange, announcement)
-        const spooled = await this.#spool(exchange, target, announcement)
+        const bytes = announcement.length - announcement.offset
+        const spool = () => this.#spool(exchange, target, announcement)
+        const spooled = await withRoom(this.#room, target.campaign, bytes, spool)
         if (spooled.check.size < announcement.length) {
           this.#checks.keep(spooled.path, spooled.check)
           return answerPartial(exchange, spooled.check.size)
