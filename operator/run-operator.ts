@@ -13,7 +13,7 @@ import type { KubeClient } from './kube/api.ts'
 import type { ReadonlyCache } from './kube/cache.ts'
 import type { Clock } from './kube/clock.ts'
 import { runController } from './kube/controller.ts'
-import type { Controller } from './kube/controller.ts'
+import type { Controller, ReconcileResult } from './kube/controller.ts'
 import { createEventRecorder } from './kube/events.ts'
 import { startInformer } from './kube/informer.ts'
 import type { Informer } from './kube/informer.ts'
@@ -24,7 +24,8 @@ import type { WorkQueue } from './kube/queue.ts'
 import { nodes, pods } from './kube/resources.ts'
 import type { Node, Pod } from './kube/resources.ts'
 import { keyOf } from './kube/types.ts'
-import type { KubeObject, Logger, Random, ResourceType } from './kube/types.ts'
+import { dropOrphan, orphanKey } from './orphans.ts'
+import type { Key, KubeObject, Logger, Random, ResourceType } from './kube/types.ts'
 import { reconcile } from './reconcile.ts'
 import type { Reconciler } from './reconcile.ts'
 import { deviceProfiles, edgeModels, federatedRounds } from './resources.ts'
@@ -65,6 +66,12 @@ interface Queues {
   rounds: WorkQueue
   models: WorkQueue
   profiles: WorkQueue
+  orphans: WorkQueue
+}
+
+interface Running {
+  queue: WorkQueue
+  controller: Controller
 }
 
 /** Starts the watches; leadership is not needed for reading. */
@@ -104,21 +111,25 @@ export async function lead(
   const events = createEventRecorder({ ...options, client, controller: 'tributary.dev/operator' })
   const sources = { ...caches, hub: options.hub, now: () => options.clock.now() }
   const context = { client, hub: options.hub, pods: options.podSettings }
-  const run = <Seen, Status extends object, Action>(
-    name: string,
-    reconciler: Reconciler<Seen, Status, Action>,
-  ): { queue: WorkQueue; controller: Controller } => {
+  const work = (name: string, reconcileKey: (key: Key) => Promise<ReconcileResult>): Running => {
     const queue = createWorkQueue(options)
-    const reconcileKey = (key: string) => reconcile(reconciler, { client, events }, key)
     return {
       queue,
       controller: runController({ ...options, name, queue, reconcile: reconcileKey, concurrency: 4 }),
     }
   }
+  const run = <Seen, Status extends object, Action>(
+    name: string,
+    reconciler: Reconciler<Seen, Status, Action>,
+  ): Running => work(name, (key) => reconcile(reconciler, { client, events }, key))
   const rounds = run('federatedround', federatedRoundReconciler(sources, context))
   const models = run('edgemodel', edgeModelReconciler(sources, context))
   const profiles = run('deviceprofile', deviceProfileReconciler(sources))
-  const queues = { rounds: rounds.queue, models: models.queue, profiles: profiles.queue }
+  const orphans = work('orphans', (key) => dropOrphan({ ...options, client }, key))
+  const queues = {
+    ...{ rounds: rounds.queue, models: models.queue, profiles: profiles.queue },
+    orphans: orphans.queue,
+  }
   const unsubscribe = connect(caches, queues)
   // Ends before the leadership does: the lease is given back only when nothing works under it any more.
   const stopping = new AbortController()
@@ -132,7 +143,7 @@ export async function lead(
     stop: async () => {
       unsubscribe()
       stopping.abort()
-      await Promise.all([rounds, models, profiles].map(({ controller }) => controller.stop()))
+      await Promise.all([rounds, models, profiles, orphans].map(({ controller }) => controller.stop()))
       await events.flush()
       await watching
     },
@@ -178,7 +189,9 @@ function connect(caches: Caches, queues: Queues): () => void {
 function enqueueChange(change: Change, caches: Caches, queues: Queues): void {
   const ref = { namespace: change.namespace, name: change.name }
   if (change.kind === ChangeKind.CAMPAIGN) {
-    if (caches.rounds.get(ref)) queues.rounds.add(keyOf(ref))
+    const known = caches.rounds.get(ref)
+    if (known) queues.rounds.add(keyOf(ref))
+    if (known?.metadata.uid !== change.uid) queues.orphans.add(orphanKey(change))
     return
   }
   if (caches.models.get(ref)) queues.models.add(keyOf(ref))
