@@ -266,6 +266,25 @@ describe('the reconcilers on an API server', () => {
       }
     }))
 
+  it('have the hub drop a campaign whose FederatedRound vanished while nobody looked', async () => {
+    const before = await startOperator()
+    const { hub, namespace } = before
+    await apply(profile(namespace), model(namespace), round(namespace))
+    await phaseIs(namespace, 'Training')
+    await until('the campaign', () => roundOf(hub, namespace)?.round === 1)
+    await before.stop()
+    await client.mergePatch(federatedRounds, ref(namespace), { metadata: { finalizers: null } })
+    await client.delete(federatedRounds, ref(namespace))
+    await until('it is gone', async () => (await getRound(namespace)) === undefined)
+    expect(hub.campaigns.size).toBe(1)
+    const after = await startOperator(hub, namespace)
+    try {
+      await until('the hub has dropped it', () => hub.campaigns.size === 0)
+    } finally {
+      await after.stop()
+    }
+  })
+
   it('write nothing once all is settled, not even after a restart', () =>
     withOperator(async ({ hub, namespace, stop }) => {
       await apply(profile(namespace), model(namespace), round(namespace, { rounds: 1 }))

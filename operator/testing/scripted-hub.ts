@@ -105,6 +105,9 @@ export class ScriptedHub implements HubClient {
 
   watch(onChange: (change: Change) => void, signal: AbortSignal): Promise<void> {
     this.#onChange = onChange
+    // As the real one does: whoever begins to watch is told of everything known.
+    for (const { plan } of this.models.values()) this.#tell(ChangeKind.MODEL, plan)
+    for (const { plan } of this.campaigns.values()) this.#tell(ChangeKind.CAMPAIGN, plan)
     return new Promise((resolve) => {
       signal.addEventListener('abort', () => {
         resolve()
