@@ -6,6 +6,7 @@ import { checkCampaignPlan } from '../plans.ts'
 import type { MemberRecord } from '../store/records.ts'
 import { campaignPlan, tierNode } from '../testing/plans.ts'
 import { intermediateKey, offerDigest } from '../tiers/members.ts'
+import { acceptUpdate } from './acceptance.ts'
 import { Campaign } from './campaign.ts'
 import { acceptIntermediate, answerOffer, offeredMembers } from './intermediate.ts'
 import { Round } from './round.ts'
@@ -63,7 +64,7 @@ const cases: readonly {
   {
     what: 'one of them was accepted from its node',
     before: async () =>
-      campaign.acceptUpdate(round, { participant: 'b', size: 16, ...own, acceptedMs: 1_500 }),
+      acceptUpdate(campaign, round, { participant: 'b', size: 16, ...own, acceptedMs: 1_500 }),
     nodes: ['a', 'b'],
     reason: 'MembersCounted',
     counts: ['b'],
