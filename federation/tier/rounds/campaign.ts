@@ -21,7 +21,6 @@ import { Round } from './round.ts'
 import { Controllers } from '../tiers/controllers.ts'
 import { isConnected } from '../tiers/reach.ts'
 import { withNewestEpochs } from '../tiers/tree.ts'
-import type { Shortage } from './shortage.ts'
 
 export interface Progress {
   readonly round: number
@@ -53,8 +52,8 @@ export class Campaign {
   readonly training = new Map<string, number>()
   /** Why the last pass could not be finished; it is tried again. */
   trouble: { reason: string; message: string } | undefined
-  /** Why updates are refused now, when the disk is full. */
-  shortage: Shortage | undefined
+  /** Why updates are refused now, when the disk is full, and how many bytes must be free for it to end. */
+  shortage: { readonly needed: number; readonly message: string } | undefined
   /** When this process began to run the campaign. */
   startedMs = 0
   /** The edge controllers directly below. */

@@ -5,12 +5,7 @@ import { transferOf } from '../plans.ts'
 import { freeBytes, RECORDS_RESERVE_BYTES, Room, sayBytes } from '../store/room.ts'
 import type { Campaign } from './campaign.ts'
 
-/** Why updates are refused now. */
-export interface Shortage {
-  /** Bytes that must be free for it to end. */
-  readonly needed: number
-  readonly message: string
-}
+type Shortage = NonNullable<Campaign['shortage']>
 
 /** What updates may not take: room for records, and for what the next merge writes. */
 export function reserveOf({ current, strategy, plan }: Campaign): number {
