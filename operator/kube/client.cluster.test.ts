@@ -54,6 +54,12 @@ describe('the client against a real API server', () => {
     expect(await client.delete(configMaps, applied.metadata)).toBe(false)
   })
 
+  it('reads who signs service-account tokens, and with which keys', async () => {
+    const { issuer, keySet } = await cluster.client.tokenIssuer()
+    expect(issuer).toMatch(/^https:\/\//)
+    expect(keySet.keys).toContainEqual(expect.objectContaining({ use: 'sig' }))
+  })
+
   it('owns what it applies under its field manager, and drops what it no longer applies', async () => {
     const first = await cluster.client.apply(configMaps, aMap('owned', { x: '1', y: '2' }))
     const managers = (first.metadata as { managedFields?: { manager: string }[] }).managedFields

@@ -120,7 +120,8 @@ async function prepare(
   const url = new URL(cluster.server.replace(/\/+$/, '') + request.path)
   const options: https.RequestOptions = {
     method: request.method,
-    headers: { accept: 'application/json', 'user-agent': userAgent },
+    // The keys of service-account tokens come as their own kind of JSON and as no other.
+    headers: { accept: 'application/json, application/jwk-set+json', 'user-agent': userAgent },
   }
   await kubeConfig.applyToHTTPSOptions(options)
   if (!cluster.proxyUrl) options.agent = agents[url.protocol === 'http:' ? 'http:' : 'https:']
