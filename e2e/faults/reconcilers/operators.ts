@@ -34,6 +34,7 @@ export class Operators {
   readonly #options: OperatorsOptions
   readonly #lives: Life[] = []
   #restart: NodeJS.Timeout | undefined
+  #stopped = false
   /** What operators logged as errors, newest last. */
   readonly troubles: string[] = []
 
@@ -47,6 +48,8 @@ export class Operators {
 
   /** The operator dies now and is started again. */
   crash(): void {
+    // A last request may meet its fault when the plan is over: nobody would end another life.
+    if (this.#stopped) return
     this.#lives.at(-1)?.kill()
     this.#options.cut()
     clearTimeout(this.#restart)
@@ -56,6 +59,7 @@ export class Operators {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true
     clearTimeout(this.#restart)
     this.#lives.at(-1)?.kill()
     await Promise.all(this.#lives.map((life) => life.over()))
