@@ -32,7 +32,7 @@ export const HUB_MUTANTS = {
   },
   /** Acknowledges what comes after the merge. */
   hospitable: {
-    file: '/federation/tier/rounds/campaign.ts',
+    file: '/federation/tier/rounds/acceptance.ts',
     right: 'if (round.isCollecting()) return',
     wrong: 'return',
   },
