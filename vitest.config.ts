@@ -26,6 +26,9 @@ export default defineConfig({
           name: 'loopback',
           include: suffixed('loopback'),
           exclude: NEVER,
+          // These tests wait for each other's processes more than they compute: one file a processor leaves it idle.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
           testTimeout: seconds(60),
           hookTimeout: seconds(60),
         },

@@ -19,7 +19,7 @@ export const PREPARE_LIMIT_MINUTES = 45
 
 export const SUITES: readonly VitestSuite[] = [
   { name: 'unit', files: '**/*.test.ts', prepare: [], limitMinutes: 15 },
-  { name: 'loopback', files: '**/*.loopback.test.ts', prepare: [], limitMinutes: 15 },
+  { name: 'loopback', files: '**/*.loopback.test.ts', prepare: [], limitMinutes: 30 },
   { name: 'cluster', files: '**/*.cluster.test.ts', prepare: [API_SERVER], limitMinutes: 30 },
   { name: 'story', files: '**/*.story.test.ts', prepare: [WHOLE_CLUSTER, IMAGES], limitMinutes: 75 },
 ]
