@@ -219,7 +219,8 @@ async function atStartOfBody(
 ): Promise<RunningDigest> {
   switch (response.statusCode) {
     case 200:
-      await file.truncate(0)
+      // Only when it must be: a connection that ends before anybody reads its body takes along what had arrived of it.
+      if (digest.size > 0) await file.truncate(0)
       return new RunningDigest()
     case 206: {
       const range = response.headers['content-range']

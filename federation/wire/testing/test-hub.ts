@@ -24,6 +24,8 @@ export interface Fault {
   readonly cutRequestAfter?: number
   /** The connection is reset after this many bytes of the response's body. */
   readonly cutResponseAfter?: number
+  /** No more than this many bytes of the response's body are sent, and the connection stays. */
+  readonly silentAfter?: number
   /** The byte at this place of the response's body is changed. */
   readonly flipByte?: number
   /** This many bytes follow the response's body. */
@@ -171,7 +173,8 @@ export class TestHub {
     if (start > 0) response.setHeader('content-range', `bytes ${start}-${blob.length - 1}/${blob.length}`)
     if (!fault.hideLength) response.setHeader('content-length', body.length)
     response.writeHead(start > 0 ? 206 : 200)
-    endOrCut(response, body, fault.cutResponseAfter ?? Infinity)
+    if (fault.silentAfter === undefined) endOrCut(response, body, fault.cutResponseAfter ?? Infinity)
+    else response.write(body.subarray(0, fault.silentAfter))
   }
 
   #tellOffset(request: IncomingMessage, response: ServerResponse): void {
