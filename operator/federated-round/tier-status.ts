@@ -54,11 +54,19 @@ function stateAndMessage(seen: Observation, placement: Placement): Said {
     return { state: state.problemReason, message: state.problemMessage }
   if (state?.connected) return { state: state.delivered ? 'Delivered' : 'Connected', message: '' }
   const found = seen.controllers.find(({ name }) => name === pod)
-  if (found?.phase !== 'Running' || found.reason !== '') {
+  if (found?.phase !== 'Running' || found.reason !== '' || isNew(seen, placement)) {
     const trouble = [found?.reason ?? '', found?.message ?? ''].filter((part) => part !== '').join(': ')
     return { state: 'Starting', message: trouble || (because ?? '') }
   }
   return { state: 'NotConnected', message: 'the controller runs but has no connection to the hub' }
+}
+
+/** A pod that runs has yet to open its folder and reach the hub: not heard in this epoch, which has just begun. */
+function isNew(seen: Observation, placement: Placement): boolean {
+  const controller = zonesOf(seen.round.spec.hierarchy)?.controller
+  const placedMs = Date.parse(placement.placedAt ?? '')
+  const heard = (stateOf(seen, placement)?.lastSeenUnixMs ?? 0) >= placedMs
+  return !heard && seen.now - placedMs < (controller?.lostAfterSeconds ?? 0) * 1000
 }
 
 const isAvailable = ({ state }: Tier): boolean => AVAILABLE.includes(state)

@@ -503,6 +503,29 @@ describe('the status of a zone', () => {
     expect(available(sight({}))).toMatchObject({ status: 'Unknown', reason: 'ControllersStarting' })
   })
 
+  const ago = (seconds: number): number => T0 + 10 * SECOND - seconds * SECOND
+  it.each([
+    { name: 'was not heard yet', placed: 59, heard: undefined, want: 'Starting' },
+    { name: 'was not heard in this epoch yet', placed: 59, heard: 60, want: 'Starting' },
+    { name: 'was not heard for as long as a lost one', placed: 60, heard: undefined, want: 'NotConnected' },
+    { name: 'was heard and is not any more', placed: 59, heard: 58, want: 'NotConnected' },
+    { name: 'was placed when none is awaited', placed: 0, heard: undefined, lost: 0, want: 'NotConnected' },
+  ])('is $want while the pod of a controller runs that $name', ({ placed, heard, lost = 60, want }) => {
+    const placedAt = new Date(ago(placed)).toISOString()
+    const seen = sight({
+      tiers: [aTier('a', { placedAt })],
+      controllers: [aController('a')],
+      states: heard === undefined ? [] : [{ lastSeenUnixMs: ago(heard) }],
+      zones: { controller: { lostAfterSeconds: lost } },
+      nodes: nodes.slice(0, 2),
+    })
+    expect(north(seen)?.state).toBe(want)
+    const verdict = available(seen)
+    if (want === 'Starting')
+      expect(verdict).toMatchObject({ status: 'Unknown', reason: 'ControllersStarting' })
+    else expect(verdict).toMatchObject({ status: 'False', reason: 'ControllersMissing' })
+  })
+
   it('says when no node has the label', () => {
     expect(available(sight({ nodes: [aNode('d')] }))).toMatchObject({ status: 'False', reason: 'NoZones' })
   })
