@@ -52,6 +52,8 @@ export class ControllerSession {
   #keys: TokenKeys | undefined
   #keysTimer: NodeJS.Timeout | undefined
   #sent = ''
+  /** Of the attempt that the controller was told last: the same each time, as the controller's clock runs by itself. */
+  #left = { attempt: '', share: 1 }
   #closed = false
 
   static async open(parts: SessionParts, hello: AggregatorHello): Promise<ControllerSession> {
@@ -167,8 +169,23 @@ export class ControllerSession {
     if (belonging.to === 'nobody') return undefined
     if (belonging.to === 'controller') return { kind: { $case: 'parent', value: belonging.parent } }
     const { agentUsername } = context
-    const value = { ...tierPlanOf(campaign, tier), tokenKeys: this.#keys, agentUsername }
+    const value = { ...tierPlanOf(campaign, tier, this.#shareLeft()), tokenKeys: this.#keys, agentUsername }
     return { kind: { $case: 'plan', value } }
+  }
+
+  /** How much of the round's time was left when this controller was first told of the attempt. */
+  #shareLeft(): number {
+    const { context, campaign } = this.#parts
+    const { current } = campaign
+    if (!current) return 1
+    const { round, attempt: number, openedMs } = current.attempt
+    const attempt = `${round}/${number}`
+    if (this.#left.attempt !== attempt) {
+      const deadlineMs = campaign.deadlineOf(current)
+      const share = (deadlineMs - context.clock.now()) / Math.max(1, deadlineMs - openedMs)
+      this.#left = { attempt, share: Math.min(1, Math.max(0, share)) }
+    }
+    return this.#left.share
   }
 }
 

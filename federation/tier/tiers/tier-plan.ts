@@ -15,13 +15,15 @@ import type { StartRecord } from '../store/records.ts'
 import type { CheckedTierNode } from './tier-nodes.ts'
 import { treeOf } from './tree.ts'
 
+/** @param left how much of the round's time was left when the controller first heard of it, from 0 to 1 */
 export function tierPlanOf(
   campaign: Campaign,
   tier: CheckedTierNode,
+  left: number,
 ): Omit<TierPlan, 'tokenKeys' | 'agentUsername'> {
   const members = treeOf(campaign.plan).members(tier.name)
   const round = roundToCollect(campaign)
-  const plan = planOf(campaign, tier, round && partOf(campaign, tier, round))
+  const plan = planOf(campaign, tier, round && partOf(campaign, tier, { round, left }))
   return {
     epoch: tier.epoch,
     plan,
@@ -38,7 +40,11 @@ function roundToCollect({ current, plan, failure }: Campaign): Round | undefined
   return plan.finished || failure ? undefined : current
 }
 
-function partOf({ plan }: Campaign, tier: CheckedTierNode, { attempt }: Round): RoundPlan | undefined {
+function partOf(
+  { plan }: Campaign,
+  tier: CheckedTierNode,
+  { round: { attempt }, left }: { round: Round; left: number },
+): RoundPlan | undefined {
   const members = treeOf(plan).members(tier.name)
   const participants = attempt.participants.filter((node) => members.has(node))
   if (participants.length === 0) return undefined
@@ -47,7 +53,8 @@ function partOf({ plan }: Campaign, tier: CheckedTierNode, { attempt }: Round): 
     attempt: attempt.attempt,
     participants,
     minimumUpdates: Math.min(tier.minimumUpdates, participants.length),
-    deadlineSeconds: tier.deadlineSeconds,
+    // Who takes over in the middle has less time, or its sum would come when the round is closed.
+    deadlineSeconds: Math.max(1, Math.ceil(tier.deadlineSeconds * left)),
     rounds: Math.max(attempt.round, plan.round?.rounds ?? 0),
     population: attempt.population,
   }
