@@ -1,7 +1,12 @@
 // Edge controllers below a hub, over real connections: two zones, whose updates count once however they come, whoever restarts,
 // and whichever controller speaks for a zone.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { RoundState_Phase, type CampaignPlan, type TierNode } from '#federation/wire/generated/tributary.ts'
+import {
+  LateUpdates,
+  RoundState_Phase,
+  type CampaignPlan,
+  type TierNode,
+} from '#federation/wire/generated/tributary.ts'
 import { campaignPlan, tierNode } from '#federation/tier/testing/plans.ts'
 import { patch, sha256, type Answer, type TestParticipant } from './testing/clients.ts'
 import { bytesOf, reasonOf, sumOf, TestController, type SentUpdate } from './testing/controller.ts'
@@ -28,8 +33,11 @@ function plan(tiers: TierNode[], changes: Partial<CampaignPlan> = {}): Partial<C
 }
 
 let story: Story
+/** What the hub's clock is ahead of the real one. */
+let aheadMs: number
 beforeEach(async () => {
-  story = await Story.begin()
+  aheadMs = 0
+  story = await Story.begin({ clock: { now: () => Date.now() + aheadMs } })
   await story.modelReady()
 })
 afterEach(async () => story.end())
@@ -272,6 +280,91 @@ describe('an update counts once', () => {
     const { current } = await story.phase(RoundState_Phase.EVALUATING)
     const { body } = await story.blob(current!.parametersDigest)
     expect(new Float32Array(Uint8Array.from(body).buffer)).toEqual(Float32Array.of(3, 6, 9, 12))
+  })
+})
+
+describe('a controller that takes over in the middle of a round', () => {
+  it('closes in the part of its time that is left of the round', async () => {
+    const { east } = await begin({ deadlineSeconds: 20 })
+    expect((await east.told(({ plan: now }) => now?.round !== undefined)).plan?.round?.deadlineSeconds).toBe(
+      20,
+    )
+    aheadMs = 30_000
+    const [first, second] = zones({ deadlineSeconds: 20 })
+    const tiers = [{ ...first!, epoch: 2, pod: 'pod-of-east-2' }, second!]
+    await story.applyCampaign(plan(tiers))
+    const next = new TestController(story, 'east', { epoch: 2 })
+    const told = await next.told(({ plan: now }) => now?.round !== undefined)
+    expect(told.plan?.round?.deadlineSeconds).toBe(10)
+    // Other news of the round do not move it.
+    aheadMs = 45_000
+    await story.applyCampaign(plan(tiers, { evaluationDeadlineSeconds: 61 }))
+    const later = await next.told(({ plan: now }) => now?.evaluationDeadlineSeconds === 61)
+    expect(later.plan?.round?.deadlineSeconds).toBe(10)
+  })
+})
+
+describe('the sum of a zone that comes when its round is closed', () => {
+  /** Round 1 of `rounds`, which closed at its deadline with c alone. */
+  async function closedWithoutEast(
+    lateUpdates: LateUpdates,
+    rounds: number,
+  ): Promise<{ east: TestController; west: TestController; offered: string }> {
+    const round = { ...plan([]).round!, minimumUpdates: 1, rounds }
+    await story.applyCampaign(plan(zones(), { lateUpdates, round }))
+    const [east, west] = ['east', 'west'].map((tier) => new TestController(story, tier))
+    await Promise.all([east!, west!].map(async (tier) => tier.told(({ basis }) => basis !== undefined)))
+    const { offerDigest } = await east!.offer(sumOf(of('a', 'b')).members)
+    await west!.deliver(of('c'))
+    aheadMs = 61_000
+    // A changed plan makes the hub look at the clock.
+    await story.applyCampaign(plan(zones(), { lateUpdates, round, evaluationDeadlineSeconds: 1 }))
+    await story.phase(RoundState_Phase.EVALUATING)
+    aheadMs = 63_000
+    await story.applyCampaign(plan(zones(), { lateUpdates, round, evaluationDeadlineSeconds: 61 }))
+    await story.phase(RoundState_Phase.DONE)
+    return { east: east!, west: west!, offered: offerDigest }
+  }
+
+  it.each([
+    { what: 'it was not offered before', late: LateUpdates.DROP, rounds: 3, offers: true },
+    { what: 'it was offered before', late: LateUpdates.DROP, rounds: 3, offers: false },
+    { what: 'it was the last round', late: LateUpdates.CARRY, rounds: 1, offers: true },
+  ])('is dropped, and the status tells of each member once: $what', async ({ late, rounds, offers }) => {
+    const { east, offered } = await closedWithoutEast(late, rounds)
+    for (let turn = 0; turn < 2; turn++) {
+      if (offers)
+        await expect(east.offer(sumOf(of('a', 'b')).members).catch(reasonOf)).resolves.toBe('RoundClosed')
+      else expect((await east.patch(sumOf(of('a', 'b')), offered)).status).toBe(410)
+    }
+    const dropped = { received: 1, late: { counted: 0, dropped: 2 } }
+    expect((await story.campaign()).current).toMatchObject(dropped)
+    await story.restart()
+    expect((await story.campaign()).current).toMatchObject(dropped)
+  })
+
+  it('speaks of the nodes of the zone alone', async () => {
+    const { east } = await closedWithoutEast(LateUpdates.DROP, 3)
+    await expect(east.offer(sumOf(of('a', 'd')).members).catch(reasonOf)).resolves.toBe('RoundClosed')
+    expect((await story.campaign()).current).toMatchObject({ late: { dropped: 1 } })
+  })
+
+  it('counts in the next round where late updates are carried over, once, whatever restarts', async () => {
+    const { east, offered } = await closedWithoutEast(LateUpdates.CARRY, 3)
+    expect((await east.patch(sumOf(of('a', 'b')), offered)).status).toBe(201)
+    const round = { ...plan([]).round!, round: 2 }
+    await story.applyCampaign(plan(zones(), { lateUpdates: LateUpdates.CARRY, round }))
+    await story.restart()
+    const [again, west] = ['east', 'west'].map((tier) => new TestController(story, tier))
+    const told = await again!.told(({ basis }) => basis?.round === 2)
+    expect(told.basis?.counted).toEqual(['a', 'b'])
+    expect((await again!.offer(sumOf(of('a', 'b')).members, 2)).counted).toEqual(['a', 'b'])
+    await west!.deliver(of('c', 'd'), 2)
+    const { current } = await story.phase(RoundState_Phase.EVALUATING)
+    expect(current).toMatchObject({ round: 2, received: 4, samples: 10, late: { counted: 2, dropped: 0 } })
+    const { body } = await story.blob(current!.parametersDigest)
+    // c moved the model by 3·v; then came Σ k·k·v / Σ k for k = 1 to 4.
+    expect([...new Float32Array(Uint8Array.from(body).buffer)]).toEqual([6, 12, 18, 24])
   })
 })
 

@@ -51,13 +51,24 @@ export function isLate(campaign: Campaign, round: Round, participant: string): b
 }
 
 /** Remembers, once a node, that it came too late for this round, so that the status can tell. */
-export async function noteDropped(campaign: Campaign, round: Round, participant: string): Promise<void> {
-  const isNew = await campaign.locked(async () => {
-    if (round.dropped.has(participant) || !isLate(campaign, round, participant)) return false
-    await round.addDropped({ participant })
-    return true
-  })
+export async function noteDropped(
+  campaign: Campaign,
+  round: Round,
+  ...participants: readonly string[]
+): Promise<void> {
+  let isNew = false
+  for (const participant of participants) {
+    // One after another, so that a large zone does not hold up everybody else.
+    const dropped = await campaign.locked(async () => drop(campaign, round, participant))
+    isNew ||= dropped
+  }
   if (isNew) campaign.changed()
+}
+
+async function drop(campaign: Campaign, round: Round, participant: string): Promise<boolean> {
+  if (round.dropped.has(participant) || !isLate(campaign, round, participant)) return false
+  await round.addDropped({ participant })
+  return true
 }
 
 /** Remembers, once a node, that it sent other bytes than those that count, so that people are told. */

@@ -19,10 +19,14 @@ import {
   unary,
 } from '../serving/grpc.ts'
 import { requireController, type ReviewedIdentity } from '../serving/identity.ts'
+import { noteDropped } from '../rounds/acceptance.ts'
 import type { Campaign } from '../rounds/campaign.ts'
+import type { Round } from '../rounds/round.ts'
+import type { OfferRecord } from '../store/records.ts'
 import { answerOffer } from '../rounds/intermediate.ts'
 import { ControllerSession, type AggregationContext } from './controller-session.ts'
 import { checkOffer } from './offer.ts'
+import { treeOf } from './tree.ts'
 
 type Call = ServerDuplexStream<AggregatorMessage, TierAssignment>
 
@@ -59,8 +63,19 @@ async function answer(
     const detail = `round ${offer.round} has not been opened; the newest is ${newest}`
     throw new TierError('missing', 'UnknownRound', detail)
   }
-  const { counted, offer: offerDigest } = await answerOffer(campaign, round, checked)
-  return { counted, offerDigest }
+  try {
+    const { counted, offer: offerDigest } = await answerOffer(campaign, round, checked)
+    return { counted, offerDigest }
+  } catch (error) {
+    if (error instanceof TierError && error.kind === 'gone') await noteLate(campaign, round, checked)
+    throw error
+  }
+}
+
+async function noteLate(campaign: Campaign, round: Round, { tier, members }: OfferRecord): Promise<void> {
+  const belongs = treeOf(campaign.plan).members(tier)
+  const nodes = members.map(({ node }) => node).filter((node) => belongs.has(node))
+  await noteDropped(campaign, round, ...nodes)
 }
 
 async function converse(context: AggregationContext, call: Call): Promise<void> {

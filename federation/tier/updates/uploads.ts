@@ -106,10 +106,11 @@ export class Uploads {
   }
 
   async #drop(target: Target): Promise<void> {
-    const { campaign, round, participant } = target
+    const { campaign, round, participant, offered } = target
     // The merge has freed the disk already, and does not come back for what arrived after it.
     if (round.result) await this.#takeover.run(keyOf(target), doNothing, () => dropUnaccepted(target))
-    if (!target.offered) await noteDropped(campaign, round, participant)
+    const nodes = offered ? offered.members.map(({ node }) => node) : [participant]
+    await noteDropped(campaign, round, ...nodes)
   }
 
   #isAccepted(target: Target, { digest }: Transfer): Promise<boolean> {
