@@ -87,7 +87,7 @@ export function controllersFact(seen: Observation, placed: Placement[]): Conditi
   }
   const missing = tiers.filter((tier) => !isAvailable(tier))
   const verdict = verdictOf(missing)
-  const message = `${tiers.length - missing.length} of ${tiers.length} zones have a connected controller`
+  const message = `${tiers.length - missing.length} of ${tiers.length} zones have a controller that takes updates`
   return [{ type, ...verdict, message: message + named(missing) + further(furtherZones(seen, placed)) }]
 }
 
@@ -95,6 +95,7 @@ function verdictOf(missing: Tier[]): Pick<ConditionFacts, 'status' | 'reason'> {
   if (missing.length === 0) return { status: 'True', reason: 'AllConnected' }
   if (missing.every(({ state }) => state === 'Starting'))
     return { status: 'Unknown', reason: 'ControllersStarting' }
+  if (missing.some(({ state }) => state === 'DiskFull')) return { status: 'False', reason: 'DiskFull' }
   return { status: 'False', reason: 'ControllersMissing' }
 }
 

@@ -499,6 +499,27 @@ describe('the status of a zone', () => {
     expect(decide(seen).status?.zonesProgress).toBe(shown)
   })
 
+  it('says in a condition, with a warning, when a disk is full, and takes it back when there is room', () => {
+    const problem = { problemReason: 'DiskFull', problemMessage: '0 bytes left' }
+    const [full, roomy] = [problem, {}].map((found) => {
+      const states = [
+        { connected: true, ...found },
+        { name: 'south', connected: true },
+      ]
+      return sight({ ...with2(running), states })
+    }) as [Observation, Observation]
+    expect(available(full)).toMatchObject({
+      ...{ status: 'False', reason: 'DiskFull' },
+      message: '1 of 2 zones have a controller that takes updates; without: north (DiskFull)',
+    })
+    expect(north(full)).toMatchObject({ state: 'DiskFull', message: '0 bytes left' })
+    expect(available(roomy)).toMatchObject({ status: 'True', reason: 'AllConnected' })
+    const [before, after] = [roomy, full].map((seen) => decide(seen).status ?? {})
+    const warned = transitions(before, after ?? {}).filter(({ reason }) => reason === 'DiskFull')
+    expect(warned).toMatchObject([{ type: 'Warning' }])
+    expect(transitions(after, after ?? {})).toEqual([])
+  })
+
   it('warns of nothing while controllers start', () => {
     expect(available(sight({}))).toMatchObject({ status: 'Unknown', reason: 'ControllersStarting' })
   })
