@@ -24,7 +24,8 @@ export interface BlobCacheOptions {
   readonly idleMs: number
   readonly onFetched: (bytes: number) => void
   readonly onSent: (bytes: number) => void
-  readonly onProblem: (error: Error) => void
+  /** Called when a fetch fails, with the bytes that are still missing. */
+  readonly onProblem: (error: Error, missing: number) => void
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly signal: AbortSignal
@@ -90,7 +91,7 @@ export class BlobCache {
   prefetch(wanted: readonly BlobReference[]): void {
     for (const { digest, size } of wanted) {
       this.#has({ digest, size }).catch((error: unknown) => {
-        if (error instanceof Error) this.#options.onProblem(error)
+        if (error instanceof Error) this.#options.onProblem(error, size)
       })
     }
   }
@@ -155,9 +156,11 @@ export class BlobCache {
         fetch.state = 'done'
         this.#options.onFetched(size)
       },
-      (error: unknown) => {
+      async (error: unknown) => {
         fetch.state = 'failed'
-        if (error instanceof Error && !this.#options.signal.aborted) this.#options.onProblem(error)
+        const { end } = await this.#arrived(fetch)
+        if (error instanceof Error && !this.#options.signal.aborted)
+          this.#options.onProblem(error, size - end)
       },
     )
     return Object.assign(fetch, { ended })
@@ -165,7 +168,8 @@ export class BlobCache {
 
   async #fetch(blob: BlobReference): Promise<void> {
     const { parent: http, signal, random, onProblem } = this.#options
-    await downloadBlob(blob, this.#folder, { http, signal, random, onRetry: onProblem })
+    const onRetry = (error: Error): void => onProblem(error, blob.size)
+    await downloadBlob(blob, this.#folder, { http, signal, random, onRetry })
   }
 
   async #sizeAtParent(digest: string): Promise<number> {

@@ -8,6 +8,8 @@ import { participationService } from '#federation/tier/participation.ts'
 import { checkCampaignPlan } from '#federation/tier/plans.ts'
 import { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { CampaignRunner } from '#federation/tier/rounds/runner.ts'
+import { noteUnfetched } from '#federation/tier/rounds/shortage.ts'
+import { isDiskFull } from '#federation/tier/serving/errors.ts'
 import { httpListener, type Routes } from '#federation/tier/serving/http.ts'
 import { Identities, type ReviewedIdentity } from '#federation/tier/serving/identity.ts'
 import { type HubMetrics, hubMetrics } from '#federation/tier/serving/metrics.ts'
@@ -24,7 +26,6 @@ import {
   ParticipationService,
   type TierPlan,
 } from '#federation/wire/generated/tributary.ts'
-import type { HubHttp, HubRequest } from '#federation/wire/http.ts'
 import type { SelfSigned } from '#federation/wire/self-signed.ts'
 
 import { mayRead, wantedBlobs } from './access.ts'
@@ -33,8 +34,10 @@ import { ControllerStages } from './controller-stages.ts'
 import { Delivery } from './delivery.ts'
 import type { AggregateOptions } from './options.ts'
 import type { ParentLink } from './parent-link.ts'
-import { type Problem, Reporter } from './tier-report.ts'
+import { PlanInbox } from './plan-inbox.ts'
+import { type Problem, Reporter, problemOf, reportWithoutPlan } from './tier-report.ts'
 import type { TierMemory } from './tier-memory.ts'
+import { WayUp } from './way-up.ts'
 
 export interface ControllerParts extends AggregateOptions {
   readonly memory: TierMemory
@@ -67,8 +70,11 @@ export class Controller {
   readonly #identities: Identities
   readonly #cache: BlobCache
   #running: Running | undefined
-  #link: ParentLink | undefined
-  #receiving: Promise<unknown> = Promise.resolve()
+  readonly #up = new WayUp()
+  readonly #inbox = new PlanInbox({
+    follow: async (plan) => await this.#receive(plan),
+    onProblem: (error) => this.#notFollowed(error),
+  })
   #problem: Problem | undefined
 
   static async open(parts: ControllerParts, tls: SelfSigned): Promise<Controller> {
@@ -81,7 +87,7 @@ export class Controller {
   }
 
   private constructor(parts: ControllerParts, tls: SelfSigned) {
-    const { stateFolder, clock, memory, registry, random, signal, log } = parts
+    const { stateFolder, clock, memory, registry, random, signal } = parts
     this.#parts = parts
     this.#tls = tls
     this.#name = `the edge controller of ${parts.tier}`
@@ -94,12 +100,12 @@ export class Controller {
     )
     this.#cache = new BlobCache({
       blobs: this.#blobs,
-      parent: { send: async (request) => await this.#toParent(request) },
+      parent: this.#up,
       referenced: () => this.#referenced(),
       idleMs: IDLE_MS,
       onFetched: () => undefined,
       onSent: (bytes) => this.#metrics.bytesSent.inc(bytes),
-      onProblem: (error) => log.warn({ error: error.message }, 'fetching a blob'),
+      onProblem: (error, missing) => this.#notFetched(error, missing),
       ...{ random, signal },
     })
   }
@@ -121,8 +127,8 @@ export class Controller {
 
   /** Follows the parent; rejects with the signal's reason. */
   async follow(link: ParentLink): Promise<never> {
-    this.#link = link
-    const { onFenced, log } = this.#parts
+    this.#up.open(link)
+    const { onFenced } = this.#parts
     if (this.#running) this.#begin(this.#running)
     return await link.follow({
       speakThrough: (send) => {
@@ -130,14 +136,7 @@ export class Controller {
         this.#running?.reporter.speakThrough(send)
         this.#running?.delivery.poke()
       },
-      receive: (plan) => {
-        this.#receiving = this.#receiving
-          .then(async () => await this.#receive(plan))
-          .catch((error: unknown) => {
-            log.error({ err: error }, 'a plan could not be followed')
-            this.#problem = { reason: 'PlanNotFollowed', message: String(error) }
-          })
-      },
+      receive: (plan) => this.#inbox.put(plan),
       onFenced,
     })
   }
@@ -145,7 +144,7 @@ export class Controller {
   #speak: Parameters<Reporter['speakThrough']>[0] | undefined
 
   async stop(): Promise<void> {
-    await this.#receiving
+    await this.#inbox.stop()
     this.#running?.reporter.stop()
     await this.#running?.runner.stop()
     await this.#running?.delivery.ended()
@@ -159,6 +158,18 @@ export class Controller {
     this.#running?.delivery.poke()
     this.#cache.prefetch(wantedBlobs(plan))
     this.#sweep()
+  }
+
+  #notFollowed(error: unknown): void {
+    this.#parts.log.error({ err: error }, 'a plan could not be followed: trying again')
+    this.#problem = problemOf(error, this.#name)
+    if (this.#running) this.#running.campaign.changed()
+    else this.#speak?.(reportWithoutPlan(this.#problem))
+  }
+
+  #notFetched(error: Error, missing: number): void {
+    this.#parts.log.warn({ error: error.message }, 'fetching a blob')
+    if (this.#running && isDiskFull(error)) noteUnfetched(this.#running.campaign, missing)
   }
 
   async #load(): Promise<void> {
@@ -181,7 +192,7 @@ export class Controller {
       const campaign = (await Campaign.load(directory)) ?? (await Campaign.create(directory, checked))
       campaign.settledByParent = settledRound
       this.#running = this.#run(campaign)
-      if (this.#link) this.#begin(this.#running)
+      if (this.#up.isOpen) this.#begin(this.#running)
     }
     const { campaign } = this.#running
     campaign.settledByParent = settledRound
@@ -193,7 +204,7 @@ export class Controller {
     const { clock, log: logger, memory, tier, kernels, random, onFenced } = this.#parts
     const delivery = new Delivery(campaign, {
       ...{ tier, kernels, logger, random, onFenced, blobs: this.#blobs, spares: this.#spares },
-      parent: this.#parent(),
+      parent: this.#up,
       settledRound: () => memory.plan?.settledRound ?? 0,
     })
     const stages = new ControllerStages({
@@ -209,25 +220,6 @@ export class Controller {
   #begin({ reporter, delivery }: Running): void {
     if (this.#speak) reporter.speakThrough(this.#speak)
     delivery.poke()
-  }
-
-  #parent(): ConstructorParameters<typeof Delivery>[1]['parent'] {
-    const link = (): ParentLink => {
-      if (this.#link) return this.#link
-      throw new Error('the way to the parent is not open yet')
-    }
-    return {
-      get place() {
-        return link().place
-      },
-      send: async (request) => await link().send(request),
-      offer: async (offer, signal) => await link().offer(offer, signal),
-    }
-  }
-
-  async #toParent(request: HubRequest): ReturnType<HubHttp['send']> {
-    if (!this.#link) throw new Error('the way to the parent is not open yet')
-    return await this.#link.send(request)
   }
 
   #services(): Parameters<typeof startMuxServer>[0]['services'] {

@@ -3,6 +3,8 @@
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { campaignState } from '#federation/tier/rounds/report.ts'
 import type { Round } from '#federation/tier/rounds/round.ts'
+import { hindrance } from '#federation/tier/rounds/shortage.ts'
+import { toTierError } from '#federation/tier/serving/errors.ts'
 import type { AggregatorMessage, TierReport } from '#federation/wire/generated/tributary.ts'
 
 const SHORTEST_MS = 1_000
@@ -13,8 +15,8 @@ export interface Problem {
 }
 
 export function tierReport(campaign: Campaign, problem: Problem | undefined): TierReport {
-  const { current, trouble } = campaign
-  const { reason = '', message = '' } = trouble ?? problem ?? {}
+  const { current } = campaign
+  const { reason = '', message = '' } = hindrance(campaign) ?? problem ?? {}
   return {
     round: current?.number ?? 0,
     attempt: current?.attempt.attempt ?? 0,
@@ -22,6 +24,18 @@ export function tierReport(campaign: Campaign, problem: Problem | undefined): Ti
     problemReason: reason,
     problemMessage: message,
   }
+}
+
+/** What is said before there is a plan to go by. */
+export function reportWithoutPlan({ reason, message }: Problem): AggregatorMessage {
+  const nothing = { round: 0, attempt: 0, participants: [] }
+  return { kind: { $case: 'report', value: { ...nothing, problemReason: reason, problemMessage: message } } }
+}
+
+/** Why a plan is not followed. @param tier whose plan it is */
+export function problemOf(error: unknown, tier: string): Problem {
+  const { kind, reason, message } = toTierError(error, tier)
+  return kind === 'diskFull' ? { reason, message } : { reason: 'PlanNotFollowed', message: String(error) }
 }
 
 /** What pods said in a round that the tier above should know, each with a key that names it. */

@@ -41,8 +41,8 @@ export class DownloadRefused extends Error {
   override readonly name = 'DownloadRefused'
   readonly reason: string
 
-  constructor(reason: string, message: string) {
-    super(message)
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.reason = reason
   }
 }
@@ -138,7 +138,7 @@ class Patience {
 function passingError(error: unknown): Error {
   if (!(error instanceof Error) || error instanceof DownloadRefused) throw error
   if (!DISK_ERRORS.has((error as NodeJS.ErrnoException).code ?? '')) return error
-  throw new DownloadRefused('DiskUnusable', error.message)
+  throw new DownloadRefused('DiskUnusable', error.message, { cause: error })
 }
 
 class BlobCorrupt extends Error {}

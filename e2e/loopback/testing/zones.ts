@@ -146,9 +146,10 @@ export class Zones {
     return new Zones(campaign, issuer, await mkdtemp(join(tmpdir(), 'zones-')))
   }
 
-  zone(name: string, nodes: readonly string[], changes: Partial<TierNode> = {}): Zone {
+  /** @param disk where its state folder is made; the temporary folder unless given */
+  zone(name: string, nodes: readonly string[], changes: Partial<TierNode> = {}, disk = this.#folder): Zone {
     const node = { ...tierNode(name, nodes), ...changes }
-    const zone = new Zone(this, node, join(this.#folder, `${name}-${node.epoch}`))
+    const zone = new Zone(this, node, join(disk, `${name}-${node.epoch}`))
     this.#zones.push(zone)
     return zone
   }

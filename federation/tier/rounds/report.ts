@@ -12,6 +12,7 @@ import { HISTORY } from './buffer.ts'
 import type { Campaign, Progress } from './campaign.ts'
 import { phaseOf, type Phase } from './decide.ts'
 import type { Round } from './round.ts'
+import { hindrance } from './shortage.ts'
 import { isConnected, saidByController } from '../tiers/reach.ts'
 import { tierStates } from '../tiers/tier-states.ts'
 import { unfinishedTraining } from './unfinished.ts'
@@ -124,13 +125,8 @@ function reasonOf(campaign: Campaign, round: Round): Pick<RoundState, 'reason' |
     const reason = round.short?.reason ?? ''
     return { reason, message: reason === 'UpdatesNotMergeable' ? (message ?? '') : '' }
   }
-  const { current, trouble, shortage } = campaign
-  if (round !== current) return { reason: '', message: '' }
-  const { reason, message } = trouble ?? {
-    reason: shortage ? 'DiskFull' : '',
-    message: shortage?.message ?? '',
-  }
-  return { reason, message }
+  const found = round === campaign.current ? hindrance(campaign) : undefined
+  return { reason: found?.reason ?? '', message: found?.message ?? '' }
 }
 
 function askedFor({ buffers }: Campaign, { number, attempt }: Round): number {

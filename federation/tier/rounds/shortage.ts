@@ -7,11 +7,22 @@ import type { Campaign } from './campaign.ts'
 
 type Shortage = NonNullable<Campaign['shortage']>
 
-/** What updates may not take: room for records, and for what the next merge writes. */
-export function reserveOf({ current, strategy, plan }: Campaign): number {
+/**
+ * What updates may not take: room for records, and for what the next merge writes. An edge controller writes a sum, and fetches
+ * the merged parameters before that may go.
+ */
+export function reserveOf({ current, strategy, plan, settledByParent }: Campaign): number {
   const delta = transferOf(plan.training).download.type === 'Full' ? 0 : 1
-  const vectors = 1 + strategy.serverState.length + delta
-  return RECORDS_RESERVE_BYTES + vectors * (current?.attempt.base.size ?? 0)
+  const merged = settledByParent === undefined ? 1 + strategy.serverState.length : 2
+  return RECORDS_RESERVE_BYTES + (merged + delta) * (current?.attempt.base.size ?? 0)
+}
+
+/** What stands in the way of the campaign at this moment. */
+export function hindrance({
+  trouble,
+  shortage,
+}: Campaign): { readonly reason: string; readonly message: string } | undefined {
+  return trouble ?? (shortage && { reason: 'DiskFull', message: shortage.message })
 }
 
 /** Runs work that writes so many bytes of an update. Without room it rejects, and the campaign says so until there is some. */
@@ -29,6 +40,12 @@ export async function withRoom<T>(
     if (kind === 'diskFull') noteShortage(campaign, { needed: bytes + left, message })
     throw error
   }
+}
+
+/** Says, until there is room, that bytes which those below need could not be written. */
+export function noteUnfetched(campaign: Campaign, missing: number): void {
+  const message = `the disk has no room for ${sayBytes(missing)} of parameters, graphs or models that are asked for`
+  noteShortage(campaign, { needed: missing, message })
 }
 
 function noteShortage(campaign: Campaign, shortage: Shortage): void {

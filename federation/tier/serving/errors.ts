@@ -45,6 +45,12 @@ export class TierError extends Error {
 
 export const HUB = 'the hub'
 
+/** Whether this machine's disk had no room. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && error.code === 'ENOSPC') || isDiskFull(error.cause)
+}
+
 /**
  * What the caller is told about any error.
  * @param tier who answers, such as "the edge controller of zone-a"
@@ -52,7 +58,7 @@ export const HUB = 'the hub'
 export function toTierError(error: unknown, tier: string = HUB): TierError {
   if (error instanceof TierError) return error
   if (error instanceof ModelRefused) return new TierError('refused', error.reason, error.message)
-  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC') {
+  if (isDiskFull(error)) {
     return new TierError('diskFull', 'DiskFull', `the disk of ${tier} is full`)
   }
   return new TierError('unavailable', 'InternalError', `${tier} could not do this; its log says why`)
