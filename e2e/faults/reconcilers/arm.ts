@@ -1,7 +1,7 @@
 // Makes the one thing go wrong that a plan names. Everything is named by the tracker as it happens; the fault strikes
 // when the plan's target comes by.
 import type { FaultProxy } from '#operator/kube/testing/fault-proxy.ts'
-import type { EventFate, Fault, ProxiedRequest, WatchedEvent } from '#operator/kube/testing/fault-rules.ts'
+import type { EventFate, Fault, ProxiedRequest } from '#operator/kube/testing/fault-rules.ts'
 import { isWatch } from '#operator/kube/testing/fault-rules.ts'
 import type { History } from './history.ts'
 import type { HubFate } from './hub-port.ts'
@@ -17,6 +17,8 @@ const LIST_BEHIND = 3
 
 export interface Armed {
   readonly hit: boolean
+  /** An event is held back: what the operator does about it is still to come. */
+  readonly isHolding: boolean
   /** What becomes of a call to the hub. */
   call: (method: string, detail: string) => HubFate
 }
@@ -31,6 +33,7 @@ export interface Parts {
 export function arm(plan: Plan | undefined, parts: Parts): Armed {
   const { proxy, tracker } = parts
   let isHit = false
+  const holding = new Holding()
   const strikes = (on: Plan['on'], key: string): boolean => {
     if (isHit || plan?.on !== on || plan.target !== key) return false
     isHit = true
@@ -40,7 +43,7 @@ export function arm(plan: Plan | undefined, parts: Parts): Armed {
     match: { watch: true },
     fault: {
       kind: 'events',
-      fate: (event) => (strikes('event', tracker.event(event)) ? fateOf(plan, event) : 'pass'),
+      fate: (event) => (strikes('event', tracker.event(event)) ? fateOf(plan, holding) : 'pass'),
     },
   })
   // One rule for each fault that the plan has; the request is named once, before any of them is asked.
@@ -75,6 +78,9 @@ export function arm(plan: Plan | undefined, parts: Parts): Armed {
     get hit() {
       return isHit
     },
+    get isHolding() {
+      return holding.isHolding
+    },
     call: (method, detail) => {
       const key = tracker.call(method, detail)
       return plan?.on === 'call' && strikes('call', key) ? plan.fault : 'pass'
@@ -92,11 +98,25 @@ function lazily(fault: () => Fault | undefined): Fault {
   )
 }
 
-function fateOf(plan: Plan | undefined, _event: WatchedEvent): EventFate {
+/** Knows until when an event is held back. */
+class Holding {
+  #until = 0
+
+  begin(milliseconds: number): void {
+    this.#until = performance.now() + milliseconds
+  }
+
+  get isHolding(): boolean {
+    return performance.now() < this.#until
+  }
+}
+
+function fateOf(plan: Plan | undefined, holding: Holding): EventFate {
   switch (plan?.fault) {
     case 'drop':
       return { lostForMs: LOST_FOR_MS }
     case 'delay':
+      holding.begin(DELAY_MS)
       return { delayMs: DELAY_MS }
     case 'twice':
       return 'twice'

@@ -21,8 +21,8 @@ export class Safety {
   readonly violations = new Set<string>()
   /** UIDs of objects that were seen with our finalizer. */
   readonly #held = new Set<string>()
-  /** What the status of each object says, by UID. */
-  readonly #phases = new Map<string, string>()
+  /** What the status of each object says in its newest version so far, by UID: a plan may show an older one. */
+  readonly #phases = new Map<string, { version: number; phase: string }>()
   /** Training pods that were created and whose deletion was not committed. */
   readonly #pods = new Set<string>()
 
@@ -33,11 +33,7 @@ export class Safety {
   answered(request: ProxiedRequest, answer: { status: number; body: Buffer }): void {
     if (answer.status >= 300) return
     const committed = parsed(answer.body)
-    for (const object of (committed.items ?? [committed]) as Body[]) {
-      this.seen(object)
-      if (object.status?.phase !== undefined)
-        this.#phases.set(object.metadata?.uid ?? '', object.status.phase)
-    }
+    for (const object of (committed.items ?? [committed]) as Body[]) this.seen(object)
     const { resource, name, subresource } = parsePath(request.path)
     if (request.method === 'GET' || resource === 'events') return
     const sent = parsed(request.body)
@@ -49,14 +45,18 @@ export class Safety {
   }
 
   /** The operator was shown this object. */
-  seen({ metadata }: Body): void {
-    if (metadata?.finalizers?.includes(FINALIZER) && metadata.uid !== undefined) this.#held.add(metadata.uid)
+  seen({ metadata, status }: Body): void {
+    const uid = metadata?.uid ?? ''
+    if (metadata?.finalizers?.includes(FINALIZER)) this.#held.add(uid)
+    const version = Number(metadata?.resourceVersion)
+    if (status?.phase === undefined || version < (this.#phases.get(uid)?.version ?? 0)) return
+    this.#phases.set(uid, { version, phase: status.phase })
   }
 
   /** The hub is about to hear of this object, and perhaps to open a round. */
   planned(uid: string, opens: boolean): void {
     if (!this.#held.has(uid)) this.violations.add('the hub heard of an object that had no finalizer yet')
-    if (opens && !TRAINS.includes(this.#phases.get(uid) ?? ''))
+    if (opens && !TRAINS.includes(this.#phases.get(uid)?.phase ?? ''))
       this.violations.add('the hub heard of a round before the status said that there is one')
   }
 

@@ -199,7 +199,7 @@ export class Stage {
     let before = -1
     let since = performance.now()
     const isQuiet = (): boolean => {
-      if (this.#writes.length !== before) {
+      if (this.#writes.length !== before || this.#armed.isHolding) {
         before = this.#writes.length
         since = performance.now()
       }
