@@ -44,7 +44,7 @@ interface Said {
 
 /** The nearest cause wins: the zone, the node, what the controller itself says, its pod. */
 function stateAndMessage(seen: Observation, placement: Placement): Said {
-  const { node, lost, trains, because, pod } = placement
+  const { node, lost, trains, because } = placement
   if (!trains) return { state: 'Empty', message: 'no node of the zone may train any more' }
   if (node === '')
     return { state: 'NoNode', message: 'no Ready node of the zone matches; its nodes belong to the hub' }
@@ -53,12 +53,16 @@ function stateAndMessage(seen: Observation, placement: Placement): Said {
   if (state?.connected && state.problemReason !== '')
     return { state: state.problemReason, message: state.problemMessage }
   if (state?.connected) return { state: state.delivered ? 'Delivered' : 'Connected', message: '' }
-  const found = seen.controllers.find(({ name }) => name === pod)
-  if (found?.phase !== 'Running' || found.reason !== '' || isNew(seen, placement)) {
-    const trouble = [found?.reason ?? '', found?.message ?? ''].filter((part) => part !== '').join(': ')
-    return { state: 'Starting', message: trouble || (because ?? '') }
-  }
+  const starting = startOf(seen, placement)
+  if (starting !== undefined) return { state: 'Starting', message: starting || (because ?? '') }
   return { state: 'NotConnected', message: 'the controller runs but has no connection to the hub' }
+}
+
+/** What stands in the way of a controller that starts; undefined for one that has started. */
+function startOf(seen: Observation, placement: Placement): string | undefined {
+  const found = seen.controllers.find(({ name }) => name === placement.pod)
+  if (found?.phase === 'Running' && found.reason === '') return isNew(seen, placement) ? '' : undefined
+  return [found?.reason ?? '', found?.message ?? ''].filter((part) => part !== '').join(': ')
 }
 
 /** A pod that runs has yet to open its folder and reach the hub: not heard in this epoch, which has just begun. */
