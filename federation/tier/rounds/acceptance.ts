@@ -27,20 +27,26 @@ export function placeOf(campaign: Campaign, round: Round, ...nodes: readonly str
   return placeUpdate(facts, nodes.length === 1 ? (nodes[0] ?? '') : `${nodes.length} nodes`, round.number)
 }
 
-/** Makes an update count, if it still can. */
+/**
+ * Makes an update count, if it still can. False when one of its node does: while its bytes were on the way, the sum of an edge
+ * controller may have brought it.
+ */
 export async function acceptUpdate(
   campaign: Campaign,
   round: Round,
   update: Omit<UpdateRecord, 'countsIn'>,
-): Promise<void> {
-  await campaign.locked(async () => {
+): Promise<boolean> {
+  const isNew = await campaign.locked(async () => {
+    if (round.updates.has(update.participant)) return false
     const placing = placeOf(campaign, round, update.participant)
     if ('refusal' in placing) throw new TierError('gone', 'RoundClosed', placing.refusal)
     const record = { ...update, countsIn: placing.round }
     await round.addUpdate(record)
     campaign.buffers.add(round.number, record)
+    return true
   })
-  campaign.changed()
+  if (isNew) campaign.changed()
+  return isNew
 }
 
 /** Whether an update that a node was asked for cannot count in any round any more. An attempt that ended short is followed by another. */

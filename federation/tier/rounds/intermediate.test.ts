@@ -131,6 +131,14 @@ describe('the members of an intermediate update', () => {
     expect(counting()).toEqual(counts)
   })
 
+  it('count once, though the update of one of them was on its way from its node', async () => {
+    await accept('east', ['a', 'b'])
+    const update = { participant: 'b', size: 16, ...own, acceptedMs: 3_000 }
+    expect(await acceptUpdate(campaign, round, update)).toBe(false)
+    const again = (await Campaign.load(directory))?.rounds.get(1)
+    for (const one of [round, again]) expect(one?.updates.get('b')?.through).toMatch(/^east\//)
+  })
+
   it('may come in several sums, none in two', async () => {
     await accept('east', ['a'])
     await accept('east', ['b'])

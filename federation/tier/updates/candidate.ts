@@ -3,7 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { acceptUpdate } from '../rounds/acceptance.ts'
 import { acceptIntermediate } from '../rounds/intermediate.ts'
-import { factsOf, refuseUnfit, refuseUnfitSum } from './upload-refusals.ts'
+import { alreadyAccepted, factsOf, refuseUnfit, refuseUnfitSum } from './upload-refusals.ts'
 import { readAnnouncement, readTransfer, type Transfer } from './upload-headers.ts'
 import type { Offered, Target } from './upload-target.ts'
 
@@ -13,7 +13,7 @@ export interface Candidate {
   refuseUnfit(): void
   /** Why the whole update, which lies at this path, cannot be merged. */
   problemWith(path: string): Promise<string | undefined>
-  /** Makes it count: to be called once its bytes are on the disk. */
+  /** Makes it count: to be called once its bytes are on the disk. Throws when other bytes have come to count meanwhile. */
   accept(acceptedMs: number): Promise<void>
 }
 
@@ -29,8 +29,10 @@ function updateOf(target: Target, headers: IncomingHttpHeaders): Candidate {
     announced,
     refuseUnfit: () => refuseUnfit(target, announced),
     problemWith: async (path) => campaign.codec.problemWith(path),
-    accept: async (acceptedMs) =>
-      acceptUpdate(campaign, round, { participant, digest, size, ...factsOf(announced), acceptedMs }),
+    accept: async (acceptedMs) => {
+      const update = { participant, digest, size, ...factsOf(announced), acceptedMs }
+      if (!(await acceptUpdate(campaign, round, update))) await alreadyAccepted(target, digest, acceptedMs)
+    },
   }
 }
 
