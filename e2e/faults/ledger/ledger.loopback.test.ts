@@ -30,7 +30,7 @@ describe('a storm over a hub', () => {
   it.each<[keyof typeof HUB_MUTANTS, string]>([
     ['forgetful', 'lost'],
     ['repetitive', 'payload'],
-    ['overwriting', 'otherBytes'],
+    ['agreeable', 'otherBytes'],
     ['hospitable', 'lost'],
   ])(
     'shows that a %s hub is wrong (%s)',

@@ -24,11 +24,11 @@ export const HUB_MUTANTS = {
     right: '...{ strategy, updates, kernels, signal },',
     wrong: "...{ strategy, kernels, signal, updates: [{ ...updates[0], participant: '0' }, ...updates] },",
   },
-  /** Takes other bytes for a key that has an update. */
-  overwriting: {
+  /** Acknowledges other bytes for a key that has an update. */
+  agreeable: {
     file: '/federation/tier/updates/upload-refusals.ts',
-    right: 'if (!accepted) return false',
-    wrong: 'if (accepted?.digest !== digest) return false',
+    right: 'if (accepted.digest === digest) return true',
+    wrong: 'return true',
   },
   /** Acknowledges what comes after the merge. */
   hospitable: {
