@@ -17,6 +17,26 @@ describe('Backoff', () => {
     expect(new Backoff(() => 0.5, options).next()).toBe(75)
   })
 
+  it('waits no longer than the early maximum until its waits add up to the given time', () => {
+    const early = { maximumMs: 300, forMs: 1000 }
+    const backoff = new Backoff(() => 1, { initialMs: 100, maximumMs: 10_000, early })
+    const waits = Array.from({ length: 7 }, () => backoff.next())
+    // 100 + 200 + 300 + 300 are less than a second, with another 300 they are not.
+    expect(waits).toEqual([100, 200, 300, 300, 300, 3200, 6400])
+    backoff.reset()
+    expect(Array.from({ length: 4 }, () => backoff.next())).toEqual([100, 200, 300, 300])
+  })
+
+  it('finds a peer again within five seconds that was away for two minutes', () => {
+    const backoff = new Backoff(() => 1)
+    for (let waitedMs = 0; waitedMs < 120_000;) {
+      const waitMs = backoff.next()
+      expect(waitMs).toBeLessThanOrEqual(5_000)
+      waitedMs += waitMs
+    }
+    expect(backoff.next()).toBe(30_000)
+  })
+
   it('never exceeds its maximum, however long the trouble lasts', () => {
     const backoff = new Backoff(() => 0.999, options)
     for (let i = 0; i < 2000; i++) expect(backoff.next()).toBeLessThanOrEqual(1000)
