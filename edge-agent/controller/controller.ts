@@ -201,9 +201,9 @@ export class Controller {
   }
 
   #run(campaign: Campaign): Running {
-    const { clock, log: logger, memory, tier, kernels, random, onFenced } = this.#parts
+    const { clock, log: logger, memory, tier, kernels, random, backoff, onFenced } = this.#parts
     const delivery = new Delivery(campaign, {
-      ...{ tier, kernels, logger, random, onFenced, blobs: this.#blobs, spares: this.#spares },
+      ...{ tier, kernels, logger, random, backoff, onFenced, blobs: this.#blobs, spares: this.#spares },
       parent: this.#up,
       settledRound: () => memory.plan?.settledRound ?? 0,
     })

@@ -11,7 +11,7 @@ import type { Round } from '#federation/tier/rounds/round.ts'
 import { toTierError } from '#federation/tier/serving/errors.ts'
 import type { BlobStore } from '#federation/tier/store/blobs.ts'
 import type { SpareFiles } from '#federation/tier/store/spares.ts'
-import { Backoff } from '#federation/wire/backoff.ts'
+import { Backoff, type BackoffOptions } from '#federation/wire/backoff.ts'
 import type { IntermediateOffer, OfferAnswer } from '#federation/wire/generated/tributary.ts'
 import type { Sender } from '#federation/wire/http.ts'
 import { EPOCH_FENCED, REASON_TRAILER } from '#federation/wire/names.ts'
@@ -38,6 +38,7 @@ export interface DeliveryContext {
   readonly settledRound: () => number
   /** Uniform in [0, 1). */
   readonly random: () => number
+  readonly backoff?: BackoffOptions | undefined
   /** The parent says that another controller has taken over. */
   readonly onFenced: (detail: string) => void
 }
@@ -78,7 +79,7 @@ export class Delivery {
 
   async #run(): Promise<void> {
     const { signal } = this.#campaign
-    const backoff = new Backoff(this.#context.random)
+    const backoff = new Backoff(this.#context.random, this.#context.backoff)
     await Promise.resolve()
     while (this.#again && !signal.aborted) {
       this.#again = false
@@ -202,7 +203,7 @@ export class Delivery {
   }
 
   async #upload(round: Round, { offer, sum: { digest, size }, path }: Sending): Promise<UploadOutcome> {
-    const { tier: participant, parent, random, logger } = this.#context
+    const { tier: participant, parent, random, backoff, logger } = this.#context
     const { uid: campaign, signal } = this.#campaign
     return await uploadUpdate(
       {
@@ -210,7 +211,7 @@ export class Delivery {
         ...{ path, parameters: round.attempt.base.digest },
       },
       {
-        ...{ http: parent, signal, random },
+        ...{ http: parent, signal, random, ...(backoff && { backoff }) },
         onRetry: (error, waitMs) => {
           logger.warn({ error: error.message, waitMs }, 'sending the sum of a round: trying again')
           this.#setProblem({ reason: 'ParentUnreachable', message: error.message })

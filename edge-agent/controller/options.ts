@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import type { Clock } from '#federation/tier/clock.ts'
+import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 
 export interface AggregateOptions {
@@ -29,5 +30,7 @@ export interface AggregateOptions {
   readonly now: () => number
   /** Uniform in [0, 1). */
   readonly random: () => number
+  /** Between attempts to reach the parent; as everywhere unless given. */
+  readonly backoff?: BackoffOptions
   readonly signal: AbortSignal
 }

@@ -2,6 +2,7 @@
 // its parent (parents.ts decides which of them). The plan that comes down is kept before it is followed.
 import type { Logger } from 'pino'
 
+import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import { createHubClient } from '#federation/wire/channel.ts'
 import { type HubEndpoint, controllerEndpoint } from '#federation/wire/endpoint.ts'
 import {
@@ -35,6 +36,7 @@ export interface ParentLinkOptions {
   readonly random: () => number
   /** Milliseconds of a clock that does not jump. */
   readonly now: () => number
+  readonly backoff?: BackoffOptions | undefined
   readonly signal: AbortSignal
 }
 
@@ -119,7 +121,7 @@ export class ParentLink implements Parent {
   }
 
   async #followPlace(listener: LinkListener, signal: AbortSignal): Promise<never> {
-    const { log, random, hello } = this.#options
+    const { log, random, hello, backoff } = this.#options
     const { endpoint, name } = this.#at
     return await keepStreamOpen<AggregatorMessage, TierAssignment>({
       open: () => {
@@ -143,6 +145,7 @@ export class ParentLink implements Parent {
       },
       signal,
       random,
+      ...(backoff && { backoff }),
     })
   }
 

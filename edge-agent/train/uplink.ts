@@ -3,6 +3,7 @@
 // next parent is, and only once that one has said that it wants them.
 import type { Logger } from 'pino'
 
+import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import { createHubClient } from '#federation/wire/channel.ts'
 import { type HubEndpoint, controllerEndpoint } from '#federation/wire/endpoint.ts'
 import {
@@ -30,6 +31,8 @@ export interface UplinkOptions {
   readonly random: () => number
   /** Milliseconds of a clock that does not jump. */
   readonly now: () => number
+  /** Between attempts to open a stream; as everywhere unless given. */
+  readonly backoff?: BackoffOptions
 }
 
 /** How often the clock is looked at while time decides: a machine may sleep, and its timers with it. */
@@ -100,7 +103,7 @@ export class Uplink implements Sender {
   }
 
   async #followPlace(listener: Listener, signal: AbortSignal): Promise<never> {
-    const { log, random } = this.#options
+    const { log, random, backoff } = this.#options
     const { endpoint } = this.#place
     const logRetry = retryLogger(log, `stream to ${this.#name()}`)
     return await keepStreamOpen<ParticipantMessage, Assignment>({
@@ -121,6 +124,7 @@ export class Uplink implements Sender {
       },
       signal,
       random,
+      ...(backoff && { backoff }),
     })
   }
 

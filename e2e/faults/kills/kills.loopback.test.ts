@@ -1,7 +1,7 @@
 // A hub killed at a few points of a round, and a wrong one, at which it has to show. `make faults T=e2e/faults/kills` kills at
 // two hundred, and says how long it takes.
 import { expect, it } from 'vitest'
-import { hubMutant } from '../ledger/testing/hub-mutants.ts'
+import { mutant } from '../ledger/testing/mutants.ts'
 import { killAtPoints, type KillSettings } from './kills.ts'
 
 /** A dozen starts of a process on a busy machine. */
@@ -29,7 +29,7 @@ it(
   'a hub that acknowledges without a record is found out',
   async () => {
     // Points at which an acknowledged update waits for the merge are many, but not all; the first is enough.
-    const wrong = { ...settings, participants: 6, points: 30, preloads: [hubMutant('forgetful')] }
+    const wrong = { ...settings, participants: 6, points: 30, preloads: [mutant('forgetful')] }
     const points = await killAtPoints(wrong)
     const findings = points.flatMap((point) => point.findings)
     expect(findings).toContainEqual(expect.stringContaining('acknowledged'))

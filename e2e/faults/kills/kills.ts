@@ -17,6 +17,7 @@ import { Dice } from '../ledger/dice.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { StormOperator } from '../ledger/operator.ts'
 import { judge } from '../ledger/oracle.ts'
+import { nodeName } from '../ledger/tree.ts'
 import { sumBehind, vectorOf, type Shape } from '../ledger/vectors.ts'
 import { runPod } from './pod.ts'
 import { RoundOnDisk } from './round-on-disk.ts'
@@ -62,7 +63,7 @@ export async function killAtPoints(
   const ordersPath = join(folder, 'orders')
   const shape = { participants: settings.participants, length: settings.participants + PAYLOAD_VALUES }
   const preloads = [...(settings.preloads ?? []), assassin(ordersPath)]
-  const hub = await MortalHub.create(tinyModel(new Float32Array(shape.length)), preloads)
+  const hub = await MortalHub.create(tinyModel(new Float32Array(shape.length)), { preloads })
   const campaign = new KilledCampaign({ settings, shape, folder, ordersPath, hub })
   try {
     const points: Point[] = []
@@ -125,8 +126,7 @@ class KilledCampaign {
 
   /** Each round has pods of its own, whose waiting times know nothing of the kills before. Fulfilled when all have ended. */
   async #runPods(signal: AbortSignal): Promise<void> {
-    const { settings } = this.#parts
-    const { parents } = this.#atEdge('')
+    const { settings, hub } = this.#parts
     const onTraining = (participant: number, round: number): void => {
       if (round === this.#round && this.#accepted.has(participant)) {
         this.#retrained.push(`${nodeName(participant)} was told to train again what was accepted`)
@@ -137,11 +137,11 @@ class KilledCampaign {
       this.#nodes.map((node, participant) =>
         runPod({
           ...{
-            participant,
-            enter,
-            campaign: CAMPAIGN,
-            parents,
-            onTraining,
+            ...{ participant, enter, campaign: CAMPAIGN, onTraining },
+            hub: () => ({
+              ...{ host: '127.0.0.1', ...hub.endpoint },
+              readToken: () => Promise.resolve(podToken(node)),
+            }),
             dice: this.#dice.fork(`${node}, round ${this.#round}`),
           },
           ...{ backoff: settings.backoff, trainingMs: TRAINING_MS, signal },
@@ -230,15 +230,10 @@ class KilledCampaign {
   }
 
   #atEdge(parameters: string): RoundAtEdge {
-    const { settings, shape, folder, hub } = this.#parts
-    const endpointFor = (participant: number): ReturnType<RoundAtEdge['parents']['endpointFor']> => ({
-      ...{ host: '127.0.0.1', ...hub.endpoint },
-      readToken: () => Promise.resolve(podToken(nodeName(participant))),
-    })
-    const mortals = [{ name: 'hub', kill: () => hub.kill(), start: () => hub.start() }]
+    const { settings, shape, folder } = this.#parts
     return {
       ...{ seed: settings.seed, campaign: CAMPAIGN, round: this.#round, shape, parameters, folder },
-      ...{ parents: { mortals, endpointFor }, ledger: this.#ledger, nameOf: nodeName },
+      ...{ ledger: this.#ledger, nameOf: nodeName },
     }
   }
 
@@ -282,7 +277,8 @@ class KilledCampaign {
     this.#before = after
     const missing = received === shape.participants ? [] : [`${received} of ${shape.participants} count`]
     const all = [...found.map(({ kind, detail }) => `${kind}: ${detail}`), ...missing]
-    return [...all, ...this.#ledger.wrongAnswers, ...this.#retrained.splice(0)]
+    const counted = new Set(committed.map(({ participant }) => participant))
+    return [...all, ...this.#ledger.wrongAnswers(counted), ...this.#retrained.splice(0)]
   }
 }
 
@@ -291,5 +287,3 @@ function stepOf({ current }: CampaignState): string {
   const { round = 0, phase, received, evaluations } = current ?? {}
   return JSON.stringify([round, phase, received, evaluations])
 }
-
-const nodeName = (participant: number): string => `node-${participant}`

@@ -8,10 +8,13 @@ import type { Work } from '#edge-agent/train/assignments.ts'
 import { Participant } from '#edge-agent/train/participant.ts'
 import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import { createHubClient } from '#federation/wire/channel.ts'
+import type { HubEndpoint } from '#federation/wire/endpoint.ts'
 import { ParticipationClient, type ParticipantMessage } from '#federation/wire/generated/tributary.ts'
 import { keepStreamOpen } from '#federation/wire/stream.ts'
 import { deliver, type RoundAtEdge } from '../ledger/delivery.ts'
 import type { Dice } from '../ledger/dice.ts'
+import { connectionTo } from '../ledger/pod.ts'
+import { HUB } from '../ledger/tree.ts'
 
 export interface PodOptions {
   /** Its node, by number. */
@@ -19,7 +22,8 @@ export interface PodOptions {
   /** What it knows of a round that it is told to train. */
   readonly enter: (round: number, parameters: string) => RoundAtEdge
   readonly campaign: string
-  readonly parents: RoundAtEdge['parents']
+  /** The hub, as its pod knows it. */
+  readonly hub: () => HubEndpoint
   readonly onTraining: (participant: number, round: number) => void
   readonly dice: Dice
   readonly backoff: BackoffOptions
@@ -30,14 +34,14 @@ export interface PodOptions {
 
 /** Fulfilled when the signal ends it. */
 export async function runPod(options: PodOptions): Promise<void> {
-  const { participant, campaign, parents, dice, backoff, signal } = options
+  const { campaign, hub, dice, backoff, signal } = options
   const own = new Participant(
     (work, _key, ended) => carryOut(options, work, ended),
     pino({ level: 'silent' }),
   )
   const ending = keepStreamOpen({
     open: () => {
-      const client = createHubClient(ParticipationClient, parents.endpointFor(participant))
+      const client = createHubClient(ParticipationClient, hub())
       return { call: client.participate(), close: () => client.close() }
     },
     onOpen: (send) => {
@@ -56,7 +60,7 @@ export async function runPod(options: PodOptions): Promise<void> {
 }
 
 async function carryOut(
-  { participant, enter, onTraining, dice, backoff, trainingMs }: PodOptions,
+  { participant, hub, enter, onTraining, dice, backoff, trainingMs }: PodOptions,
   work: Work,
   signal: AbortSignal,
 ): Promise<ParticipantMessage | undefined> {
@@ -69,6 +73,8 @@ async function carryOut(
     const value = { round, parametersDigest, samples: 1, metrics: { loss: 0.5 } }
     return { kind: { $case: 'evaluation', value } }
   }
-  await deliver(enter(round, parametersDigest), { participant, variant: 0, signal, dice: own, backoff })
+  const to = connectionTo(hub(), () => HUB)
+  const delivery = { participant, variant: 0, to, signal, dice: own, backoff }
+  await deliver(enter(round, parametersDigest), delivery).finally(to.close)
   return undefined
 }

@@ -3,23 +3,22 @@
  * instead, what restarted pods and bad clients do.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { deliver, type Delivery, type RoundAtEdge } from './delivery.ts'
+import type { UploadOutcome } from '#federation/wire/upload.ts'
 import type { Dice } from './dice.ts'
-
-/** Why a participant sends nothing more. */
-type Ending = 'answered' | 'failed'
 
 export const BEHAVIOURS = {
   /** Sends until there is an answer. */
-  plain: 40,
+  plain: 34,
   /** Sends the same bytes twice at the same time. */
-  doubled: 15,
+  doubled: 13,
+  /** Sends the same bytes to the hub at the same time, wherever it belongs. */
+  straying: 10,
   /** Sends the same bytes again after the answer. */
-  repeating: 10,
-  /** Sends two different updates at the same time. */
+  repeating: 9,
+  /** Sends two different updates at the same time, to the same tier or not. */
   rivalling: 10,
   /** Sends other bytes after the answer. */
-  contradicting: 10,
+  contradicting: 9,
   /** Gives up while sending, then says that it cannot train. */
   quitting: 9,
   /** Sends nothing and says that it cannot train. */
@@ -27,48 +26,49 @@ export const BEHAVIOURS = {
 }
 export type Behaviour = keyof typeof BEHAVIOURS
 
-/** No delivery of a storm takes longer, unless something is broken. */
-export const DELIVERY_TIMEOUT_MS = 300_000
+export interface Means {
+  /** Sends what was trained as the pod does; undefined when that was given up. */
+  readonly own: (patienceMs?: number) => Promise<UploadOutcome | undefined>
+  /** Sends over another connection, beside whatever else goes on. */
+  readonly aside: (variant: number, to: 'parent' | 'hub') => void
+  readonly dice: Dice
+}
 
-export async function act(
-  behaviour: Behaviour,
-  at: RoundAtEdge,
-  participant: number,
-  dice: Dice,
-): Promise<Ending> {
-  let deliveries = 0
-  const delivery = (variant: number, timeoutMs = DELIVERY_TIMEOUT_MS): Delivery => {
-    const signal = AbortSignal.timeout(timeoutMs)
-    return { participant, variant, signal, dice: dice.fork(`delivery ${deliveries++}`) }
-  }
-  const send = async (variant: number): Promise<void> => {
-    if (await deliver(at, delivery(variant))) return
-    throw new Error(
-      `participant ${participant} of round ${at.round} got no answer in ${DELIVERY_TIMEOUT_MS} ms`,
-    )
-  }
+/** Whether the participant has done its part; else it says that it cannot train. */
+export async function act(behaviour: Behaviour, { own, aside, dice }: Means): Promise<boolean> {
+  const trained = async (): Promise<boolean> => (await own())?.kind !== 'refused'
   await sleep(dice.between(0, 300))
   switch (behaviour) {
     case 'plain':
-      await send(0)
-      return 'answered'
+      return await trained()
     case 'doubled':
-      await Promise.all([send(0), send(0)])
-      return 'answered'
+      aside(0, 'parent')
+      return await trained()
+    case 'straying':
+      aside(0, 'hub')
+      return await trained()
     case 'rivalling':
-      await Promise.all([send(0), send(1)])
-      return 'answered'
-    case 'repeating':
-      await send(0)
-      await send(0)
-      return 'answered'
-    case 'contradicting':
-      await send(0)
-      await send(1)
-      return 'answered'
+      aside(1, dice.chance(0.5) ? 'hub' : 'parent')
+      return await trained()
+    case 'repeating': {
+      const done = await trained()
+      aside(0, 'parent')
+      return done
+    }
+    case 'contradicting': {
+      const done = await trained()
+      aside(1, 'parent')
+      return done
+    }
     case 'quitting':
-      return (await deliver(at, delivery(0, dice.integer(1, 200)))) ? 'answered' : 'failed'
+      return (await own(dice.integer(1, 200))) !== undefined
     case 'silent':
-      return 'failed'
+      return false
   }
+}
+
+/** The same when it is asked again, by another parent or after its connection broke: what it trained is kept and offered. */
+export async function actAgain(behaviour: Behaviour, { own }: Means): Promise<boolean> {
+  if (behaviour === 'quitting' || behaviour === 'silent') return false
+  return (await own())?.kind !== 'refused'
 }

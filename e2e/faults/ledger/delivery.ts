@@ -7,11 +7,10 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BackoffOptions } from '#federation/wire/backoff.ts'
 import { digestOf } from '#federation/wire/digest.ts'
-import { HubHttp } from '#federation/wire/http.ts'
+import type { Sender } from '#federation/wire/http.ts'
 import { uploadUpdate, type Update, type UploadOutcome } from '#federation/wire/upload.ts'
 import type { Dice } from './dice.ts'
 import type { Ledger } from './ledger.ts'
-import type { Parents } from './parents.ts'
 import { bytesOf, vectorOf, type Shape } from './vectors.ts'
 
 /** One round as its participants know it. */
@@ -24,15 +23,22 @@ export interface RoundAtEdge {
   readonly parameters: string
   /** Where updates lie before they are sent. */
   readonly folder: string
-  readonly parents: Parents
   readonly ledger: Ledger
   readonly nameOf: (participant: number) => string
+}
+
+/** Where a delivery goes. */
+export interface Parent {
+  readonly http: Sender
+  /** Which tier gave the last answer. */
+  readonly answeredBy: string
 }
 
 export interface Delivery {
   readonly participant: number
   /** 0: what the participant trained; another: other bytes under the same key. */
   readonly variant: number
+  readonly to: Parent
   /** When it is given up. */
   readonly signal: AbortSignal
   readonly dice: Dice
@@ -42,28 +48,25 @@ export interface Delivery {
 
 /** Two pieces or one; a piece of a third makes requests that continue others. */
 const PIECES = { one: 2, three: 1 }
-const BACKOFF = { initialMs: 20, maximumMs: 5_000 }
+export const STORM_BACKOFF = { initialMs: 20, maximumMs: 2_000 }
 /** A connection that is held for long is given up before it is let go; a machine that is merely busy is waited for. */
 const PACE = { windowMs: 1_000, minimumBytes: 1 }
 
 /** The verdict; undefined when it was given up before there was one. */
 export async function deliver(at: RoundAtEdge, delivery: Delivery): Promise<UploadOutcome | undefined> {
-  const { participant, signal, dice, backoff = BACKOFF } = delivery
+  const { participant, to, signal, dice, backoff = STORM_BACKOFF } = delivery
   const update = await prepare(at, delivery)
-  const http = new HubHttp(at.parents.endpointFor(participant))
   const chunkBytes = dice.pick(PIECES) === 'one' ? update.size : Math.ceil(update.size / 3)
   at.ledger.sent(participant, update.digest)
   try {
     const outcome = await uploadUpdate(update, {
-      ...{ http, signal, random: dice.uniform, backoff, pace: PACE, chunkBytes },
+      ...{ http: to.http, signal, random: dice.uniform, backoff, pace: PACE, chunkBytes },
     })
-    note(at.ledger, delivery, { digest: update.digest, outcome })
+    at.ledger.answered(participant, update.digest, { outcome, by: to.answeredBy })
     return outcome
   } catch (error) {
     if (signal.aborted) return undefined
     throw error
-  } finally {
-    http.destroy()
   }
 }
 
@@ -75,31 +78,4 @@ async function prepare(at: RoundAtEdge, { participant, variant, dice }: Delivery
   const key = { campaign, round, participant: at.nameOf(participant) }
   const facts = { samples: 1, steps: 1, loss: 0.5, parameters, neverSent: dice.chance(0.5) }
   return { ...key, ...facts, path, size: bytes.byteLength, digest: digestOf(bytes) }
-}
-
-function note(
-  ledger: Ledger,
-  { participant, variant }: Delivery,
-  { digest, outcome }: { digest: string; outcome: UploadOutcome },
-): void {
-  switch (outcome.kind) {
-    case 'accepted':
-      ledger.acknowledged(participant, digest)
-      break
-    case 'late':
-      ledger.refused(participant, digest)
-      break
-    case 'refused':
-      ledger.refused(participant, digest)
-      // Both digests are named, so that whoever reads it knows what counts instead.
-      if (outcome.reason === 'OtherBytesAccepted' && namesBoth(outcome.detail, digest)) break
-      ledger.wrongAnswers.push(
-        `participant ${participant}, variant ${variant}: ${outcome.reason}: ${outcome.detail}`,
-      )
-  }
-}
-
-function namesBoth(detail: string, digest: string): boolean {
-  const named = new Set(detail.match(/sha256:[0-9a-f]{64}/g))
-  return named.has(digest) && named.size === 2
 }

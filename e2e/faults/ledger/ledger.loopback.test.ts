@@ -1,28 +1,28 @@
-// A short storm over the right hub, in which everything has to hold, and shorter ones over wrong hubs, in each of which the
-// oracle has to notice. `make faults T=e2e/faults/ledger` rages longer.
+// Short storms over a right hub and a right tree, in which everything has to hold, and shorter ones over wrong ones, in each of which
+// the oracle has to notice. `make faults T=e2e/faults/ledger` rages longer.
 import { describe, expect, it } from 'vitest'
+import type { StormResult } from './counts.ts'
 import { storm } from './storm.ts'
-import { hubMutant, type HUB_MUTANTS } from './testing/hub-mutants.ts'
+import { mutant, type CONTROLLER_MUTANTS, type HUB_MUTANTS } from './testing/mutants.ts'
 
 /** A dozen starts of a process on a busy machine. */
 const TIMEOUT_MS = 10 * 60_000
+
+function kindsOf({ findings }: StormResult): string[] {
+  return findings.map(({ finding }) => (typeof finding === 'string' ? finding : finding.kind))
+}
 
 describe('a storm over a hub', () => {
   it(
     'loses no acknowledged update, counts none twice, and leaves exact sums',
     async () => {
-      const { findings, counts } = await storm({
-        seed: 'short',
-        participants: 20,
-        rounds: 2,
-        killsPerRound: 1,
-      })
+      const settings = { participants: 20, controllers: 0, rounds: 2, killsPerRound: 1 }
+      const { findings, counts } = await storm({ seed: 'short', ...settings })
       expect(findings).toEqual([])
       expect(counts.rounds).toBe(2)
       // A storm in which nothing happened shows nothing.
-      expect(
-        Math.min(counts.acknowledged, counts.refused, counts.kills, counts.resets, counts.mutes),
-      ).toBeGreaterThan(0)
+      const { acknowledged, refused, hubKills, resets, mutes } = counts
+      expect(Math.min(acknowledged, refused, hubKills, resets, mutes)).toBeGreaterThan(0)
     },
     TIMEOUT_MS,
   )
@@ -34,17 +34,35 @@ describe('a storm over a hub', () => {
     ['hospitable', 'lost'],
   ])(
     'shows that a %s hub is wrong (%s)',
-    async (mutant, kind) => {
-      const preloads = [hubMutant(mutant)]
-      const { findings } = await storm({
-        seed: mutant,
-        participants: 20,
-        rounds: 2,
-        killsPerRound: 0,
-        preloads,
-      })
-      const kinds = findings.map(({ finding }) => (typeof finding === 'string' ? finding : finding.kind))
-      expect(kinds).toContain(kind)
+    async (name, kind) => {
+      const settings = { participants: 20, controllers: 0, rounds: 2, killsPerRound: 0 }
+      const result = await storm({ seed: name, ...settings, preloads: { hub: [mutant(name)] } })
+      expect(kindsOf(result)).toContain(kind)
+    },
+    TIMEOUT_MS,
+  )
+})
+
+describe('a storm over a hub and edge controllers', () => {
+  it(
+    'loses no acknowledged update, counts none twice, and leaves exact sums',
+    async () => {
+      const settings = { participants: 12, controllers: 2, rounds: 1, killsPerRound: 1 }
+      const { findings, counts } = await storm({ seed: 'short tree', ...settings })
+      expect(findings).toEqual([])
+      const { acknowledged, throughControllers, hubKills, controllerKills } = counts
+      expect(Math.min(acknowledged, throughControllers, hubKills, controllerKills)).toBeGreaterThan(0)
+    },
+    TIMEOUT_MS,
+  )
+
+  it.each<[keyof typeof CONTROLLER_MUTANTS, string]>([['careless', 'twice']])(
+    'shows that a %s edge controller is wrong (%s)',
+    async (name, kind) => {
+      // Whose update counts by two ways is a matter of moments: a few rounds have one.
+      const settings = { participants: 30, controllers: 1, rounds: 6, killsPerRound: 0 }
+      const result = await storm({ seed: name, ...settings, preloads: { controller: [mutant(name)] } })
+      expect(kindsOf(result)).toContain(kind)
     },
     TIMEOUT_MS,
   )

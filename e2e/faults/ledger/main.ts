@@ -1,22 +1,28 @@
 /*
- * The whole storm: `make faults T=e2e/faults/ledger`. 100 seeds, each with a hub of its own; `--seeds N` and `--first N` run
- * others. Exits as the collector wants; what was found is printed with its seed.
+ * The whole storm: `make faults T=e2e/faults/ledger`. 100 seeds, each with a tree of its own; `--seeds N` and `--first N` run
+ * others, `--controllers N` with so many edge controllers, 0 for a hub alone. What was found is printed with its seed.
  */
 import { parseArgs } from 'node:util'
 import { row } from '#bench/rows.ts'
 import { reportFragment } from '../fragment.ts'
-import { storm, type StormCounts, type StormResult } from './storm.ts'
+import { NOTHING, type StormCounts, type StormResult, type StormSettings } from './counts.ts'
+import { storm } from './storm.ts'
 
 const PARTICIPANTS = 50
 const ROUNDS = 2
 const KILLS_PER_ROUND = 1
 /** Most of a storm is waiting. */
-const AT_ONCE = 2
+const AT_ONCE = 3
 
 const { values } = parseArgs({
   strict: false,
-  options: { seeds: { type: 'string', default: '100' }, first: { type: 'string', default: '1' } },
+  options: {
+    seeds: { type: 'string', default: '100' },
+    first: { type: 'string', default: '1' },
+    controllers: { type: 'string', default: '5' },
+  },
 })
+const controllers = Number(values.controllers)
 const seeds = Array.from(
   { length: Number(values.seeds) },
   (_, index) => `seed ${Number(values.first) + index}`,
@@ -28,14 +34,25 @@ await Promise.all(Array.from({ length: AT_ONCE }, work))
 
 async function work(): Promise<void> {
   for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
-    const settings = { seed, participants: PARTICIPANTS, rounds: ROUNDS, killsPerRound: KILLS_PER_ROUND }
-    const result = await storm(settings)
+    const shared = { participants: PARTICIPANTS, rounds: ROUNDS, killsPerRound: KILLS_PER_ROUND }
+    const result = await stormOf({ seed, controllers, ...shared })
     results.set(seed, result)
-    const { acknowledged, kills, connections } = result.counts
+    const { acknowledged, hubKills, controllerKills, replacements, connections } = result.counts
+    const kills = `${hubKills} + ${controllerKills} kills, ${replacements} replaced`
     process.stdout.write(
-      `${seed}: ${acknowledged} acknowledged, ${kills} kills, ${connections} connections, ${result.findings.length} findings\n`,
+      `${seed}: ${acknowledged} acknowledged, ${kills}, ${connections} connections, ${result.findings.length} findings\n`,
     )
     for (const finding of result.findings) process.stdout.write(`  ${JSON.stringify(finding)}\n`)
+  }
+}
+
+/** A storm that cannot be told to its end is a finding too. */
+async function stormOf(settings: StormSettings): Promise<StormResult> {
+  try {
+    return await storm(settings)
+  } catch (error) {
+    const finding = `the storm broke off: ${error instanceof Error ? error.message : String(error)}`
+    return { findings: [{ round: 0, finding }], counts: NOTHING }
   }
 }
 
@@ -50,19 +67,26 @@ const total = (name: keyof StormCounts): number => all.reduce((sum, { counts }) 
 
 reportFragment({
   about: [
-    `${PARTICIPANTS} participants submit vectors with a 1 at the place of each, and integers, in ${ROUNDS} rounds a seed, through a`,
-    'link on which connections are reset, held back, slowed, and cut before the answer arrives; they send twice at once, again,',
-    'other bytes, after the merge, or give up. The hub, a process of its own, is killed without warning at random moments, at the',
-    'first acknowledgement and at the commit. The unnormalised sum of each round must be 1 where an acknowledgement was seen, 0',
-    'where nothing was sent or it was refused for good, 0 or 1 in between, and its integers those of exactly the updates that',
-    'count. The reading of "10,000 updates" is over all seeds. The tree is flat: no edge controllers.',
+    `${PARTICIPANTS} participants submit vectors with a 1 at the place of each, and integers, in ${ROUNDS} rounds a seed, below`,
+    `${controllers} edge controllers and a hub. They go to the parent that the edge agent’s own code chooses, keep their update and bring`,
+    'it again where another parent asks; besides, they send twice at once, again, other bytes, to the hub past their controller, after',
+    'the merge, or give up. Their links, and those from controllers to the hub, reset connections, hold them back, slow them, and cut',
+    'them before the answer arrives. Every tier is a process of its own: the hub is killed without warning at random moments, at the',
+    'first word of a delivery and at the commit, controllers at random moments, at the first acknowledgement and when their sum is',
+    'ready; in every other round one is replaced by a later epoch on an empty folder, while the one before it is gone with its disk,',
+    'still runs, or comes back with all that it had. The unnormalised sum at the hub must be 1 where an acknowledgement was seen of',
+    'whichever tier, 0 where nothing was sent or the hub refused it for good, 0 or 1 in between, and its integers those of exactly',
+    'the updates that count. Of nodes that sent two different updates, against the rules, one counts; which one, the hub’s',
+    'acknowledgement says. Controllers that were replaced must have ended. The reading of "10,000 updates" is over all seeds.',
   ].join(' '),
   rows: [
     row({
-      name: 'updates that were sent into the storm, 50 participants',
+      name: `updates that were sent into the storm, ${PARTICIPANTS} participants, ${controllers} edge controllers`,
       ...{ value: total('updates'), goal: 10_000, unit: 'updates' },
       note: [
-        `${results.size} seeds, ${total('rounds')} rounds, ${total('acknowledged')} acknowledged, ${total('refused')} refused, ${total('kills')} kills;`,
+        `${results.size} seeds, ${total('rounds')} rounds, ${total('acknowledged')} acknowledged, ${total('refused')} refused;`,
+        `the hub was killed ${total('hubKills')} times, controllers ${total('controllerKills')} times, and ${total('replacements')} were replaced;`,
+        `${total('throughControllers')} updates count within the sum of a controller;`,
         `${total('connections')} connections, of which ${total('resets')} were reset, ${total('mutes')} lost their answers,`,
         `${total('holds')} were held back and ${total('delays')} slowed; ${total('unanswered')} sent without an acknowledgement,`,
         `of which ${total('unansweredCounted')} count; ${minutes.toFixed(1)} min`,
@@ -80,7 +104,7 @@ reportFragment({
     row({
       name: 'sums that are not exact, and answers that may not be',
       ...{ value: found.length - lost - twice, goal: 0, unit: 'findings', direction: 'atMost' },
-      note: 'other bytes refused with both digests; the record of the commit agrees with the sum',
+      note: 'other bytes refused with both digests; the record of the commit agrees with the sum; every storm ended',
     }),
   ],
 })

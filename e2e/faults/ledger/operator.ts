@@ -1,10 +1,10 @@
 /*
  * The operator's part in a storm: it plans, asks how things stand, and reads what was merged, and asks again whenever the hub is
- * away. A pod's word that it cannot train goes the same way, as it is no part of what is tested.
+ * away.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { call, clientsOf, http, TestParticipant, type Endpoint } from '#operator/hub/testing/clients.ts'
-import { operatorToken, podToken } from '#operator/hub/testing/fakes.ts'
+import { call, clientsOf, http, type Endpoint } from '#operator/hub/testing/clients.ts'
+import { operatorToken } from '#operator/hub/testing/fakes.ts'
 import { modelPlan } from '#operator/hub/testing/story.ts'
 import { campaignPlan } from '#federation/tier/testing/plans.ts'
 import {
@@ -15,6 +15,7 @@ import {
   type ModelPlan,
   type ModelState,
   type RoundState,
+  type TierNode,
 } from '#federation/wire/generated/tributary.ts'
 import { digestOf } from '#federation/wire/digest.ts'
 import { blobPath } from '#federation/wire/names.ts'
@@ -26,6 +27,7 @@ export interface PlannedRound {
   readonly rounds: number
   readonly nodes: readonly string[]
   readonly minimumUpdates: number
+  readonly tiers?: readonly TierNode[]
 }
 
 const PAUSE_MS = 25
@@ -45,7 +47,7 @@ export class StormOperator {
   }
 
   /** Plans the round until the hub has opened it. */
-  async plan({ round, rounds, nodes, minimumUpdates }: PlannedRound): Promise<void> {
+  async plan({ round, rounds, nodes, minimumUpdates, tiers = [] }: PlannedRound): Promise<void> {
     const participants = nodes.map((node) => ({ node, pod: `pod-${node}` }))
     const attempt = { round, attempt: 1, participants: [...nodes], minimumUpdates }
     const plan = campaignPlan({
@@ -53,6 +55,7 @@ export class StormOperator {
       participants,
       round: { ...attempt, deadlineSeconds: DEADLINE_SECONDS, rounds, population: nodes.length },
       evaluationDeadlineSeconds: 1,
+      tiers: [...tiers],
     })
     await this.#again(async ({ control }) => {
       await call<ModelPlan, ModelState>(control.applyModel.bind(control), modelPlan(), operatorToken)
@@ -97,24 +100,6 @@ export class StormOperator {
     })
     if (digestOf(body) !== digest) throw new Error(`the hub sent ${digestOf(body)} for ${digest}`)
     return new Float32Array(body.buffer.slice(body.byteOffset, body.byteOffset + body.byteLength))
-  }
-
-  /** Says for a node that it cannot train, until the hub has heard it or no longer wants to know. */
-  async reportFailure(node: string, round: number): Promise<void> {
-    const value = { round, reason: 'DatasetUnreadable', message: 'part of the storm' }
-    const settled = ({ current, participants }: CampaignState): boolean => {
-      if (current?.round !== round || current.phase !== RoundState_Phase.COLLECTING) return true
-      const own = participants.find((participant) => participant.node === node)
-      return own?.updateAccepted === true || own?.failureReason !== ''
-    }
-    while (!settled(await this.state())) {
-      await this.#again(async ({ participation }) => {
-        const pod = new TestParticipant(participation, podToken(node), this.#campaign)
-        pod.send({ kind: { $case: 'failure', value } })
-        await Promise.race([pod.ended, sleep(PAUSE_MS)])
-        pod.cancel()
-      })
-    }
   }
 
   close(): void {

@@ -15,6 +15,7 @@ const entry = (sent: string[], acknowledged: string[] = [], refused: string[] = 
   sent: new Set(sent),
   acknowledged: new Set(acknowledged),
   refused: new Set(refused),
+  owed: acknowledged.length > 0,
 })
 const committed = (...digests: string[]): Merged['committed'] =>
   digests.map((digest) => ({ participant: digest.charCodeAt(0) - 'a'.charCodeAt(0), digest }))
@@ -45,6 +46,11 @@ describe('the ledger oracle is content', () => {
       mergedOf('a', 'b otherwise'),
     ],
     [
+      'when one of two rivals counts that different tiers acknowledged',
+      [entry(['a'], ['a']), { ...entry(['b', 'b otherwise']), owed: true }],
+      mergedOf('a', 'b otherwise'),
+    ],
+    [
       'with the rounding that float32 leaves',
       acknowledged,
       { ...mergedOf('a', 'b', 'c'), sum: sumOf('a', 'b', 'c').map((value) => value + 0.004) },
@@ -58,6 +64,12 @@ describe('the ledger oracle finds', () => {
   it.each<[string, Entry[], Merged, string]>([
     ['an acknowledged update that is missing', acknowledged, mergedOf('a', 'b'), 'lost'],
     ['an update that counts twice', acknowledged, mergedOf('a', 'b', 'b', 'c'), 'twice'],
+    [
+      'that neither of two rivals counts that different tiers acknowledged',
+      [entry(['a'], ['a']), { ...entry(['b', 'b otherwise']), owed: true }],
+      mergedOf('a'),
+      'lost',
+    ],
     [
       'an update without an answer that counts twice',
       [...acknowledged.slice(0, 2), entry(['c'])],

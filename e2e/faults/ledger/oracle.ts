@@ -9,10 +9,12 @@
 export interface Entry {
   /** Digests of which at least the first byte may have left. */
   readonly sent: ReadonlySet<string>
-  /** Digests for which an acknowledgement was seen. */
+  /** Digests for which an acknowledgement was seen that binds the whole tree. */
   readonly acknowledged: ReadonlySet<string>
   /** Digests that were refused for good: the round was closed, or other bytes count. */
   readonly refused: ReadonlySet<string>
+  /** An acknowledgement was seen, be it one that does not bind: something of what was sent has to count. */
+  readonly owed: boolean
 }
 
 export interface Merged {
@@ -61,13 +63,14 @@ function judgeOne(entry: Entry, participant: number, { sum, committed }: Merged)
 
 /** @param counted the digest that counts, if one does */
 function problemWith(
-  { sent, acknowledged, refused }: Entry,
+  { sent, acknowledged, refused, owed }: Entry,
   counted: string | undefined,
 ): [Finding['kind'], string] | undefined {
   const [first, second] = acknowledged
   if (second !== undefined) return ['otherBytes', `${[...acknowledged].join(' and ')} were both acknowledged`]
   if (counted === undefined) {
-    return first === undefined ? undefined : ['lost', `${first} was acknowledged and does not count`]
+    if (first !== undefined) return ['lost', `${first} was acknowledged and does not count`]
+    return owed ? ['lost', 'nothing counts of what was acknowledged'] : undefined
   }
   if (first !== undefined && first !== counted) {
     return ['otherBytes', `${first} was acknowledged and ${counted} counts`]

@@ -75,12 +75,12 @@ export class TroubledLink {
     this.#server = server
   }
 
-  /** @param target port of the server at the moment of a connection */
-  static async open(target: () => number, draw: () => LinkFault): Promise<TroubledLink> {
+  /** @param target port of the server at the moment of a connection  @param host address to listen on */
+  static async open(target: () => number, draw: () => LinkFault, host = '127.0.0.1'): Promise<TroubledLink> {
     const server = createServer({ noDelay: true, allowHalfOpen: true })
     const link = new TroubledLink(server)
     server.on('connection', (near) => link.#connect(near, connect(target(), '127.0.0.1'), draw))
-    server.listen(0, '127.0.0.1')
+    server.listen(0, host)
     await once(server, 'listening')
     return link
   }

@@ -1,6 +1,6 @@
 /*
- * Wrong hubs, each by one change of a line of the right one, for showing that the oracle notices: loaded before the hub as
- * `hub-mutants.ts?mutant=<name>`. A line that is no longer there ends the process, so that no mutant is quietly right.
+ * Wrong hubs and edge controllers, each by one change of a line of the right one, for showing that the oracle notices: loaded before
+ * the process as `mutants.ts?mutant=<name>`. A line that is no longer there ends it, so that no mutant is quietly right.
  */
 import { registerHooks } from 'node:module'
 
@@ -38,13 +38,24 @@ export const HUB_MUTANTS = {
   },
 } satisfies Record<string, Mutant>
 
-export function hubMutant(name: keyof typeof HUB_MUTANTS): URL {
+export const CONTROLLER_MUTANTS = {
+  /** Sends the sum of all that it took, also of what the hub said that it counts already. */
+  careless: {
+    file: '/edge-agent/controller/delivery.ts',
+    right: 'round.commit?.updates.filter(({ participant }) => wanted.has(participant)) ?? []',
+    wrong: 'round.commit?.updates ?? []',
+  },
+} satisfies Record<string, Mutant>
+
+const MUTANTS = { ...HUB_MUTANTS, ...CONTROLLER_MUTANTS }
+
+export function mutant(name: keyof typeof MUTANTS): URL {
   return new URL(`?mutant=${name}`, import.meta.url)
 }
 
 const name = new URL(import.meta.url).searchParams.get('mutant')
 if (name !== null) {
-  const { file, right, wrong }: Mutant = HUB_MUTANTS[name as keyof typeof HUB_MUTANTS]
+  const { file, right, wrong }: Mutant = MUTANTS[name as keyof typeof MUTANTS]
   registerHooks({
     load: (url, context, nextLoad) => {
       const loaded = nextLoad(url, context)
