@@ -2,35 +2,16 @@
 // it must be what comes of the same campaign without zones.
 import { afterEach, describe, expect, it } from 'vitest'
 
-import { LocalCampaign, NODES } from './testing/local-campaign.ts'
-import { type Zone, Zones } from './testing/zones.ts'
+import { expectClose, flatModel, modelAfter, SETTINGS } from './testing/flat-model.ts'
+import { NODES } from './testing/local-campaign.ts'
+import { PATIENCE, type Zone, Zones } from './testing/zones.ts'
 
-const SETTINGS = {
-  training: { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD', momentum: 0.9 }, batchSize: 8 },
-  strategy: { type: 'FedAvg' },
-} as const
 const [A, B, C] = NODES
-const PATIENCE = { timeout: 60_000 }
 
 const ends: (() => Promise<void>)[] = []
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end()
 })
-
-async function flatModel(rounds: number): Promise<Float32Array> {
-  const campaign = await LocalCampaign.begin(SETTINGS)
-  ends.push(async () => await campaign.end())
-  for (const node of NODES) campaign.startPod(node).catch(() => undefined)
-  return await modelAfter(campaign, rounds)
-}
-
-async function modelAfter(campaign: LocalCampaign, rounds: number): Promise<Float32Array> {
-  let digest = ''
-  for (let round = 1; round <= rounds; round++) {
-    digest = (await campaign.finishRound(round)).current?.parametersDigest ?? ''
-  }
-  return await campaign.parameters(digest)
-}
 
 interface Tiered {
   readonly zones: Zones
@@ -68,14 +49,6 @@ async function startPod({ zones }: Tiered, node: string, zone: Zone, signal?: Ab
 async function receivedBy({ zones }: Tiered, tier: string): Promise<number | undefined> {
   const { tiers } = await zones.campaign.state()
   return tiers.find(({ name }) => name === tier)?.received
-}
-
-/** Within 1e-6 of the largest value: each round trains on from what the rounding of the round before left. */
-function expectClose(found: Float32Array, wanted: Float32Array): void {
-  expect(found).toHaveLength(wanted.length)
-  const largest = Math.max(...wanted.map(Math.abs))
-  const distances = wanted.map((value, index) => Math.abs((found[index] ?? Number.NaN) - value))
-  expect(Math.max(...distances)).toBeLessThanOrEqual(1e-6 * largest)
 }
 
 async function sentByHub({ zones }: Tiered): Promise<number> {

@@ -1,14 +1,9 @@
-// A hub on a disk that is really full: a file system of its own, of 16 MiB. Nothing that was accepted is lost, the operator is told,
+// A hub on a disk that is really full. Nothing that was accepted is lost, the operator is told,
 // and everything goes on by itself when there is room.
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { RoundState_Phase, type CampaignPlan } from '#federation/wire/generated/tributary.ts'
-import { freeBytes } from '#federation/tier/store/room.ts'
 import { campaignPlan } from '#federation/tier/testing/plans.ts'
+import { SmallDisk } from '#federation/tier/testing/small-disk.ts'
 import { http, patch, uploadHeaders, type Answer, type TestUpdate } from './testing/clients.ts'
 import { updatePath } from '#federation/wire/names.ts'
 import { podToken, tinyModel } from './testing/fakes.ts'
@@ -17,33 +12,20 @@ import { Story, until } from './testing/story.ts'
 
 const MIB = 1024 * 1024
 const VALUES = MIB / 4
-const run = promisify(execFile)
 
 let nowMs = 1_800_000_000_000
-let mounted: string
+let disk: SmallDisk
 let story: Story
 beforeEach(async () => {
-  if (process.getuid?.() !== 0) throw new Error('this test mounts a small file system: run it as root')
-  mounted = await mkdtemp(join(tmpdir(), 'tributary-full-'))
-  await run('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', mounted])
-  story = await Story.begin({ directory: mounted, clock: { now: () => nowMs } })
+  disk = await SmallDisk.mount()
+  story = await Story.begin({ directory: disk.path, clock: { now: () => nowMs } })
   story.test.files.set(MODEL_URI, tinyModel(new Float32Array(VALUES)))
   await story.modelReady()
 })
 afterEach(async () => {
   await story.end()
-  await run('umount', [mounted])
-  await rm(mounted, { recursive: true, force: true })
+  await disk.unmount()
 })
-
-const ballast = (): string => join(mounted, 'of-others')
-
-/** Somebody else takes all of the disk but so many bytes. */
-async function leave(bytes: number): Promise<void> {
-  await writeFile(ballast(), Buffer.alloc((await freeBytes(mounted)) - bytes)).catch((error: unknown) => {
-    if (bytes > 0 || (error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-  })
-}
 
 const plan = (minimumUpdates = 2): Partial<CampaignPlan> => {
   const { round } = campaignPlan()
@@ -72,7 +54,7 @@ describe('a disk that is full', () => {
     await story.applyCampaign(plan())
     const [a, b] = [await updateOf('a', 1), await updateOf('b', 3)]
     expect((await send(a)).status).toBe(201)
-    await leave(9.5 * MIB)
+    await disk.leave(9.5 * MIB)
     const refused = await send(b)
     expect(refused).toMatchObject({ status: 507, headers: { 'retry-after': '5' } })
     const detail =
@@ -86,7 +68,7 @@ describe('a disk that is full', () => {
     // Records go on: a plan, and a node that says that it cannot train.
     await story.applyCampaign({ ...plan(), evaluationDeadlineSeconds: 61 })
     expect(await reason()).toBe('DiskFull')
-    await rm(ballast())
+    await disk.makeRoom()
     await until(async () => (await reason()) === '')
     expect((await send(b)).status).toBe(201)
     expect(await merged()).toEqual(new Float32Array(VALUES).fill(2))
@@ -95,7 +77,7 @@ describe('a disk that is full', () => {
   it('closes and merges a round with what updates may not take', async () => {
     await story.applyCampaign(plan(1))
     expect((await send(await updateOf('a', 1))).status).toBe(201)
-    await leave(9 * MIB)
+    await disk.leave(9 * MIB)
     expect((await send(await updateOf('b', 3))).status).toBe(507)
     nowMs += 61_000
     await story.applyCampaign({ ...plan(1), evaluationDeadlineSeconds: 61 })
@@ -106,8 +88,8 @@ describe('a disk that is full', () => {
     await story.applyCampaign(plan(1))
     const a = await updateOf('a', 1)
     expect((await send(a)).status).toBe(201)
-    await leave(0)
-    expect(await freeBytes(mounted)).toBe(0)
+    await disk.leave(0)
+    expect(await disk.freeBytes()).toBe(0)
     nowMs += 61_000
     await story.restart()
     // The plan cannot be written: the caller is told, and the hub goes on with the one that it has.
@@ -124,7 +106,7 @@ describe('a disk that is full', () => {
     expect((await http(story.endpoint, { method: 'HEAD', ...asked })).headers).toMatchObject({
       'upload-complete': '?1',
     })
-    await rm(ballast())
+    await disk.makeRoom()
     expect(await merged()).toEqual(new Float32Array(VALUES).fill(1))
     expect(await reason()).toBe('')
   })
@@ -132,12 +114,12 @@ describe('a disk that is full', () => {
   it('in the midst of a merge leaves nothing half-written, and the merge is made when there is room', async () => {
     await story.applyCampaign(plan(1))
     expect((await send(await updateOf('a', 1))).status).toBe(201)
-    await leave(0.5 * MIB)
+    await disk.leave(0.5 * MIB)
     nowMs += 61_000
     await story.applyCampaign({ ...plan(1), evaluationDeadlineSeconds: 61 })
     await until(async () => (await reason()) === 'DiskFull')
     expect((await story.campaign()).current).toMatchObject({ phase: RoundState_Phase.MERGING, received: 1 })
-    await rm(ballast())
+    await disk.makeRoom()
     expect(await merged()).toEqual(new Float32Array(VALUES).fill(1))
   })
 })

@@ -13,12 +13,12 @@ import { reviewByKeys } from '#federation/tier/serving/token-keys.ts'
 import { type TestIssuer, testIssuer } from '#federation/tier/testing/issuer.ts'
 import { tierNode } from '#federation/tier/testing/plans.ts'
 import { type HubEndpoint, controllerEndpoint, parseHubAddress } from '#federation/wire/endpoint.ts'
-import type { TierNode } from '#federation/wire/generated/tributary.ts'
+import type { CampaignState, TierNode } from '#federation/wire/generated/tributary.ts'
 import { reviewTestToken } from '#operator/hub/testing/fakes.ts'
 
-import { CAMPAIGN, type CampaignSettings, LocalCampaign } from './local-campaign.ts'
+import { CAMPAIGN, type CampaignSettings, LocalCampaign, NODES } from './local-campaign.ts'
 
-const PATIENCE = { timeout: 60_000 }
+export const PATIENCE = { timeout: 60_000 }
 
 /** Where a controller is, as its state folder says. */
 interface Introduction {
@@ -152,6 +152,28 @@ export class Zones {
     const zone = new Zone(this, node, join(disk, `${name}-${node.epoch}`))
     this.#zones.push(zone)
     return zone
+  }
+
+  /** With the hub's address, as the operator starts them. */
+  async startPods(...nodes: readonly string[]): Promise<void> {
+    const { campaign } = this
+    for (const node of nodes) {
+      const hub = campaign.endpoint(await this.podToken(node))
+      campaign.startPod(node, campaign.stop.signal, hub).catch(() => undefined)
+    }
+  }
+
+  /** The state once a round has ended with the updates of all nodes. */
+  async roundDone(): Promise<CampaignState> {
+    const done = async (): Promise<number | undefined> => (await this.campaign.state()).history[0]?.received
+    await expect.poll(done, PATIENCE).toBe(NODES.length)
+    return await this.campaign.state()
+  }
+
+  /** What the last round was merged to. */
+  async model(): Promise<Float32Array> {
+    const { history } = await this.campaign.state()
+    return await this.campaign.parameters(history[0]?.parametersDigest ?? '')
   }
 
   async podToken(node: string): Promise<string> {
