@@ -25,7 +25,7 @@ export class MortalProcess {
   }
 
   /** @param sayOf what a line says when it is the one that the process is there; undefined for any other */
-  async start<Said>(settings: object, sayOf: (line: string) => Said | undefined): Promise<Said> {
+  protected async launch<Said>(settings: object, sayOf: (line: string) => Said | undefined): Promise<Said> {
     const { entry, preloads } = this.#file
     const imports = preloads.flatMap(({ href }) => ['--import', href])
     const child = spawn(process.execPath, [...imports, fileURLToPath(entry), JSON.stringify(settings)], {

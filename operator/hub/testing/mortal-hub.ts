@@ -16,18 +16,17 @@ export interface MortalHubOptions {
   readonly tokenKeys?: TokenKeys
 }
 
-export class MortalHub {
+export class MortalHub extends MortalProcess {
   readonly directory: string
   readonly #certificate: TestCertificate
   readonly #settings: Omit<HubProcessSettings, 'port'>
-  readonly #process: MortalProcess
   #port = 0
 
   private constructor(settings: Omit<HubProcessSettings, 'port'>, preloads: readonly URL[]) {
+    super({ entry: new URL('./hub-process.ts', import.meta.url), preloads })
     this.directory = settings.directory
     this.#certificate = settings.certificate
     this.#settings = settings
-    this.#process = new MortalProcess({ entry: new URL('./hub-process.ts', import.meta.url), preloads })
   }
 
   static async create(model: Uint8Array, options: MortalHubOptions = {}): Promise<MortalHub> {
@@ -51,25 +50,7 @@ export class MortalHub {
 
   async start(): Promise<void> {
     const settings: HubProcessSettings = { ...this.#settings, port: this.#port }
-    this.#port = await this.#process.start(settings, Number)
-  }
-
-  get isRunning(): boolean {
-    return this.#process.isRunning
-  }
-
-  /** Fulfilled once the process is gone, by itself or not. */
-  async gone(): Promise<void> {
-    await this.#process.gone()
-  }
-
-  /** Kills without waiting. */
-  strike(): void {
-    this.#process.strike()
-  }
-
-  async kill(): Promise<void> {
-    await this.#process.kill()
+    this.#port = await this.launch(settings, Number)
   }
 
   async remove(): Promise<void> {
