@@ -8,18 +8,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BackoffOptions } from '#federation/wire/backoff.ts'
-import { RoundState_Phase, type CampaignState } from '#federation/wire/generated/tributary.ts'
+import {
+  RoundState_Phase,
+  type CampaignState,
+  type TrainAssignment,
+} from '#federation/wire/generated/tributary.ts'
 import { CAMPAIGN } from '#federation/tier/testing/plans.ts'
 import { podToken, tinyModel } from '#operator/hub/testing/fakes.ts'
 import { MortalHub } from '#operator/hub/testing/mortal-hub.ts'
-import type { RoundAtEdge } from '../ledger/delivery.ts'
+import { deliver, type Delivery, type RoundAtEdge } from '../ledger/delivery.ts'
 import { Dice } from '../ledger/dice.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { StormOperator } from '../ledger/operator.ts'
 import { judge } from '../ledger/oracle.ts'
-import { nodeName } from '../ledger/tree.ts'
+import { runPod } from '../ledger/pod.ts'
+import { HUB, nodeName } from '../ledger/tree.ts'
 import { sumBehind, vectorOf, type Shape } from '../ledger/vectors.ts'
-import { runPod } from './pod.ts'
+import type { Point } from './point.ts'
 import { RoundOnDisk } from './round-on-disk.ts'
 import { assassin, countedAt, type Orders } from './testing/assassin.ts'
 
@@ -30,21 +35,6 @@ export interface KillSettings {
   readonly points: number
   readonly backoff: BackoffOptions
   readonly preloads?: readonly URL[]
-}
-
-/** Where the hub was killed, and what came of it. */
-export interface Point {
-  readonly round: number
-  /** In words: at which operation on the disk, or after how long. */
-  readonly where: string
-  readonly phase: string
-  /** Updates that were accepted when the hub died. */
-  readonly accepted: number
-  /** From when the process was back to the first new step of the round. */
-  readonly resumedMs: number
-  /** From when the process was back to the end of the round. */
-  readonly endedMs: number
-  readonly findings: readonly string[]
 }
 
 const PAYLOAD_VALUES = 500
@@ -126,28 +116,34 @@ class KilledCampaign {
 
   /** Each round has pods of its own, whose waiting times know nothing of the kills before. Fulfilled when all have ended. */
   async #runPods(signal: AbortSignal): Promise<void> {
-    const { settings, hub } = this.#parts
-    const onTraining = (participant: number, round: number): void => {
-      if (round === this.#round && this.#accepted.has(participant)) {
-        this.#retrained.push(`${nodeName(participant)} was told to train again what was accepted`)
-      }
-    }
-    const enter = (round: number, parameters: string): RoundAtEdge => ({ ...this.#atEdge(parameters), round })
+    const { settings, folder, hub } = this.#parts
     await Promise.all(
-      this.#nodes.map((node, participant) =>
-        runPod({
-          ...{
-            ...{ participant, enter, campaign: CAMPAIGN, onTraining },
-            hub: () => ({
-              ...{ host: '127.0.0.1', ...hub.endpoint },
-              readToken: () => Promise.resolve(podToken(node)),
-            }),
-            dice: this.#dice.fork(`${node}, round ${this.#round}`),
+      this.#nodes.map(async (node, participant) => {
+        const dice = this.#dice.fork(`${node}, round ${this.#round}`)
+        const readToken = (): Promise<string> => Promise.resolve(podToken(node))
+        await runPod({
+          ...{ hub: { host: '127.0.0.1', ...hub.endpoint, readToken }, folder: join(folder, node) },
+          ...{ nameOf: () => HUB, random: dice.uniform, backoff: settings.backoff, clockSpeed: 1, signal },
+          train: async (assignment, way, ended) => {
+            const own = dice.fork(`train ${assignment.round}`)
+            return this.#train(assignment, { participant, to: way.parent, dice: own, signal: ended })
           },
-          ...{ backoff: settings.backoff, trainingMs: TRAINING_MS, signal },
-        }),
-      ),
+          evaluate: async (ended) => await pause(dice.fork('evaluate'), ended),
+        })
+      }),
     )
+  }
+
+  async #train(
+    { round, parameters }: TrainAssignment,
+    delivery: Omit<Delivery, 'variant' | 'backoff'>,
+  ): Promise<undefined> {
+    if (round === this.#round && this.#accepted.has(delivery.participant)) {
+      this.#retrained.push(`${nodeName(delivery.participant)} was told to train again what was accepted`)
+    }
+    await pause(delivery.dice, delivery.signal)
+    const at = { ...this.#atEdge(parameters?.digest ?? ''), round }
+    await deliver(at, { ...delivery, variant: 0, backoff: this.#parts.settings.backoff })
   }
 
   /** Rounds without a kill, for how long they take and how much they do on the disk. */
@@ -287,3 +283,7 @@ function stepOf({ current }: CampaignState): string {
   const { round = 0, phase, received, evaluations } = current ?? {}
   return JSON.stringify([round, phase, received, evaluations])
 }
+
+/** What a training, or an evaluation, takes. */
+const pause = async (dice: Dice, signal: AbortSignal): Promise<void> =>
+  sleep(dice.between(0, TRAINING_MS), undefined, { signal })

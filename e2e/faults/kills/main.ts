@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util'
 import { row } from '#bench/rows.ts'
 import { RECONNECT_BACKOFF } from '#federation/wire/backoff.ts'
 import { reportFragment } from '../fragment.ts'
-import { killAtPoints, type Point } from './kills.ts'
+import { killAtPoints } from './kills.ts'
+import type { Point } from './point.ts'
 
 const { values } = parseArgs({
   strict: false,
