@@ -63,7 +63,12 @@ function newCache(): BlobCache {
       random: () => 0,
       signal: stop.signal,
     },
-    ...{ onFetched: () => undefined, onSent: () => undefined, onProblem: () => undefined },
+    ...{
+      onFetched: () => undefined,
+      onSent: () => undefined,
+      onProblem: () => undefined,
+      onDiskFull: () => undefined,
+    },
   })
 }
 

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
 import { IdleTimer, startOf } from '#federation/tier/serving/blob-server.ts'
-import { TierError } from '#federation/tier/serving/errors.ts'
+import { isDiskFull, TierError } from '#federation/tier/serving/errors.ts'
 import { type Exchange, requireMethod } from '#federation/tier/serving/http.ts'
 import type { BlobReference, BlobStore } from '#federation/tier/store/blobs.ts'
 import { Backoff, sleep } from '#federation/wire/backoff.ts'
@@ -24,8 +24,9 @@ export interface BlobCacheOptions {
   readonly idleMs: number
   readonly onFetched: (bytes: number) => void
   readonly onSent: (bytes: number) => void
-  /** Called when a fetch fails, with the bytes that are still missing. */
-  readonly onProblem: (error: Error, missing: number) => void
+  readonly onProblem: (error: Error) => void
+  /** Called when a fetch ends as the disk is full, with the bytes that are still missing. */
+  readonly onDiskFull: (missing: number) => void
   /** Uniform in [0, 1). */
   readonly random: () => number
   readonly signal: AbortSignal
@@ -91,7 +92,7 @@ export class BlobCache {
   prefetch(wanted: readonly BlobReference[]): void {
     for (const { digest, size } of wanted) {
       this.#has({ digest, size }).catch((error: unknown) => {
-        if (error instanceof Error) this.#options.onProblem(error, size)
+        if (error instanceof Error) this.#options.onProblem(error)
       })
     }
   }
@@ -158,9 +159,9 @@ export class BlobCache {
       },
       async (error: unknown) => {
         fetch.state = 'failed'
-        const { end } = await this.#arrived(fetch)
-        if (error instanceof Error && !this.#options.signal.aborted)
-          this.#options.onProblem(error, size - end)
+        if (!(error instanceof Error) || this.#options.signal.aborted) return
+        this.#options.onProblem(error)
+        if (isDiskFull(error)) this.#options.onDiskFull(size - (await this.#arrived(fetch)).end)
       },
     )
     return Object.assign(fetch, { ended })
@@ -168,8 +169,7 @@ export class BlobCache {
 
   async #fetch(blob: BlobReference): Promise<void> {
     const { parent: http, signal, random, onProblem } = this.#options
-    const onRetry = (error: Error): void => onProblem(error, blob.size)
-    await downloadBlob(blob, this.#folder, { http, signal, random, onRetry })
+    await downloadBlob(blob, this.#folder, { http, signal, random, onRetry: onProblem })
   }
 
   async #sizeAtParent(digest: string): Promise<number> {

@@ -9,7 +9,6 @@ import { checkCampaignPlan } from '#federation/tier/plans.ts'
 import { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { CampaignRunner } from '#federation/tier/rounds/runner.ts'
 import { noteUnfetched } from '#federation/tier/rounds/shortage.ts'
-import { isDiskFull } from '#federation/tier/serving/errors.ts'
 import { httpListener, type Routes } from '#federation/tier/serving/http.ts'
 import { Identities, type ReviewedIdentity } from '#federation/tier/serving/identity.ts'
 import { type HubMetrics, hubMetrics } from '#federation/tier/serving/metrics.ts'
@@ -87,7 +86,7 @@ export class Controller {
   }
 
   private constructor(parts: ControllerParts, tls: SelfSigned) {
-    const { stateFolder, clock, memory, registry, random, signal } = parts
+    const { stateFolder, clock, memory, registry, random, signal, log } = parts
     this.#parts = parts
     this.#tls = tls
     this.#name = `the edge controller of ${parts.tier}`
@@ -105,7 +104,10 @@ export class Controller {
       idleMs: IDLE_MS,
       onFetched: () => undefined,
       onSent: (bytes) => this.#metrics.bytesSent.inc(bytes),
-      onProblem: (error, missing) => this.#notFetched(error, missing),
+      onProblem: (error) => log.warn({ error: error.message }, 'fetching a blob'),
+      onDiskFull: (missing) => {
+        if (this.#running) noteUnfetched(this.#running.campaign, missing)
+      },
       ...{ random, signal },
     })
   }
@@ -165,11 +167,6 @@ export class Controller {
     this.#problem = problemOf(error, this.#name)
     if (this.#running) this.#running.campaign.changed()
     else this.#speak?.(reportWithoutPlan(this.#problem))
-  }
-
-  #notFetched(error: Error, missing: number): void {
-    this.#parts.log.warn({ error: error.message }, 'fetching a blob')
-    if (this.#running && isDiskFull(error)) noteUnfetched(this.#running.campaign, missing)
   }
 
   async #load(): Promise<void> {
