@@ -211,7 +211,7 @@ export class Delivery {
         ...{ path, parameters: round.attempt.base.digest },
       },
       {
-        ...{ http: parent, signal, random, ...(backoff && { backoff }) },
+        ...{ http: parent, signal, random, backoff },
         onRetry: (error, waitMs) => {
           logger.warn({ error: error.message, waitMs }, 'sending the sum of a round: trying again')
           this.#setProblem({ reason: 'ParentUnreachable', message: error.message })

@@ -31,6 +31,6 @@ export interface AggregateOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   /** Between attempts to reach the parent; as everywhere unless given. */
-  readonly backoff?: BackoffOptions
+  readonly backoff?: BackoffOptions | undefined
   readonly signal: AbortSignal
 }

@@ -145,7 +145,7 @@ export class ParentLink implements Parent {
       },
       signal,
       random,
-      ...(backoff && { backoff }),
+      backoff,
     })
   }
 

@@ -23,7 +23,7 @@ export interface ControllerProcessSettings {
 }
 
 const settings = JSON.parse(process.argv[2] ?? '') as ControllerProcessSettings
-const { hub, token, stateFolder, backoff, ...own } = settings
+const { hub, token, stateFolder, ...own } = settings
 const log = pino()
 const { signal } = new AbortController()
 await mkdir(stateFolder, { recursive: true })
@@ -34,7 +34,6 @@ const outcome = await inOwnFolder(
     await runAggregation({
       ...own,
       ...{ stateFolder, host: '127.0.0.1', softwareVersion: 'test', log, signal },
-      ...(backoff && { backoff }),
       hub: { ...hub, readToken: async () => await Promise.resolve(token) },
       kernels: loadKernels().kernels,
       clock: { now: Date.now },

@@ -124,7 +124,7 @@ export class Uplink implements Sender {
       },
       signal,
       random,
-      ...(backoff && { backoff }),
+      backoff,
     })
   }
 

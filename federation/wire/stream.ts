@@ -2,7 +2,7 @@
 // a clean end. What has to be said anew on each stream is said in `onOpen`; messages are handed over in order.
 import type { ClientDuplexStream } from '@grpc/grpc-js'
 
-import { Backoff, type BackoffOptions, RECONNECT_BACKOFF, sleep } from './backoff.ts'
+import { Backoff, type BackoffOptions, sleep } from './backoff.ts'
 
 /** A newly opened call and what has to be closed with it. */
 export interface OpenCall<Request, Response> {
@@ -21,7 +21,7 @@ export interface StreamOptions<Request, Response> {
   readonly random: () => number
   /** The hub's first message must come within this time. */
   readonly firstMessageMs?: number
-  readonly backoff?: BackoffOptions
+  readonly backoff?: BackoffOptions | undefined
 }
 
 export const FIRST_MESSAGE_MS = 30_000
@@ -32,7 +32,7 @@ const GOOD_STREAM_MS = 10_000
 export async function keepStreamOpen<Request, Response>(
   options: StreamOptions<Request, Response>,
 ): Promise<never> {
-  const backoff = new Backoff(options.random, options.backoff ?? RECONNECT_BACKOFF)
+  const backoff = new Backoff(options.random, options.backoff)
   for (;;) {
     options.signal.throwIfAborted()
     const good = setTimeout(() => {

@@ -56,7 +56,7 @@ export interface UploadOptions {
   readonly onRetry?: (error: Error, waitMs: number) => void
   /** Bytes of one request's body. */
   readonly chunkBytes?: number
-  readonly backoff?: BackoffOptions
+  readonly backoff?: BackoffOptions | undefined
   readonly pace?: Pace
 }
 
