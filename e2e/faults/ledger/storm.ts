@@ -119,11 +119,7 @@ class Storm {
         // What follows would only say the same again.
         if (this.#findings.length > 0) break
       }
-      const late = (await stillThere(tree.replaced, this.#scene.timeout)).map((finding) => ({
-        round: settings.rounds,
-        finding,
-      }))
-      this.#findings.push(...late)
+      this.#found(settings.rounds, await stillThere(tree.replaced, this.#scene.timeout))
     } finally {
       this.#podsEnd.abort()
       await pods
@@ -194,8 +190,12 @@ class Storm {
       sure = ledger.whoSawAcknowledgements()
       return findings.length > 0 || (state.current?.round === round && state.current.parametersDigest !== '')
     })
-    this.#findings.push(...findings.map((finding) => ({ round, finding })))
+    this.#found(round, findings)
     return findings.length === 0
+  }
+
+  #found(round: number, findings: readonly (Finding | string)[]): void {
+    this.#findings.push(...findings.map((finding) => ({ round, finding })))
   }
 
   #enter(round: number): OpenRound {
@@ -292,7 +292,7 @@ class Storm {
     }
     const counted = new Set(committed.map(({ participant }) => participant))
     const findings = [...judge(ledger.entries, merged, vectors), ...ledger.wrongAnswers(counted)]
-    this.#findings.push(...findings.map((finding) => ({ round, finding })))
+    this.#found(round, findings)
     addRound(this.#counts, ledger, counted)
     this.#counts.throughControllers += updates.filter(({ through }) => through !== undefined).length
     this.#before = after
