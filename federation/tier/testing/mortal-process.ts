@@ -1,7 +1,6 @@
 // A program as a child process, for tests that kill it without warning and start it again: settings as JSON in its only argument,
 // and a line on stdout by which it says that it is there.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -19,6 +18,8 @@ export interface ProgramFile {
 export class MortalProcess {
   readonly #file: ProgramFile
   #child: ChildProcess | undefined
+  /** One for each child, however many wait for it. */
+  #gone: Promise<unknown> = Promise.resolve()
 
   constructor(file: ProgramFile) {
     this.#file = file
@@ -34,6 +35,7 @@ export class MortalProcess {
       env: { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'tributary-compile-cache') },
     })
     this.#child = child
+    this.#gone = new Promise((resolve) => child.once('exit', resolve))
     const last: string[] = []
     return await new Promise((resolve, reject) => {
       createInterface(child.stdout).on('line', (line) => {
@@ -58,7 +60,7 @@ export class MortalProcess {
 
   /** Fulfilled once the process is gone, by itself or not. */
   async gone(): Promise<void> {
-    if (this.#child && this.isRunning) await once(this.#child, 'exit')
+    await this.#gone
   }
 
   /** Kills without waiting. */
