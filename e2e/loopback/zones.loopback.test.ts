@@ -124,10 +124,16 @@ describe('a campaign in zones', { timeout: 240_000 }, () => {
     await zones.campaign.apply(zones.campaign.planOf(1, { round: undefined, tiers: [later, west.node] }))
     expect(await east.ended).toContain('another controller has taken over')
   })
-  it('has a controller stop for good when its campaign is over', async () => {
+
+  it('has a controller tell its pods of the end, and stop for good when it is of no more use', async () => {
     const { zones, east } = await tiered()
+    const { campaign } = zones
     const over = { round: undefined, finished: true, finishedReason: 'RoundsDone' }
-    await zones.campaign.apply(zones.campaign.planOf(1, over))
+    const pod = campaign.startPod(A, campaign.stop.signal, await east.endpointFor(A))
+    await campaign.apply(campaign.planOf(1, { ...over, controllersStay: true }))
+    expect(await Promise.race([pod, east.ended])).toBe('RoundsDone')
+    expect((await campaign.state()).tiers[0]).toMatchObject({ name: 'east', connected: true })
+    await campaign.apply(campaign.planOf(1, over))
     expect(await east.ended).toBe('the campaign is over')
   })
 })

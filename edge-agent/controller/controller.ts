@@ -194,7 +194,7 @@ export class Controller {
     const { campaign } = this.#running
     campaign.settledByParent = settledRound
     await campaign.applyPlan(checked, this.#parts.clock.now())
-    if (checked.finished) this.#parts.onFinished('the campaign is over')
+    if (checked.finished && !checked.controllersStay) this.#parts.onFinished('the campaign is over')
   }
 
   #run(campaign: Campaign): Running {

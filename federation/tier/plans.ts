@@ -99,6 +99,8 @@ const CampaignPlanSchema = z
       .enum([LateUpdates.UNSPECIFIED, LateUpdates.DROP, LateUpdates.CARRY, LateUpdates.DISCOUNT])
       .default(LateUpdates.DROP)
       .transform((chosen) => (chosen === LateUpdates.UNSPECIFIED ? LateUpdates.DROP : chosen)),
+    // Controllers of plans that were written down before there was a choice go with their campaign.
+    controllersStay: z.boolean().default(false),
   })
   .refine((plan) => new Set(plan.participants.map(({ node }) => node)).size === plan.participants.length, {
     path: ['participants'],

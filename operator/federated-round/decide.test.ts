@@ -70,14 +70,14 @@ const ROWS: Row[] = [
   },
   {
     name: 'waits for a model that is not admitted yet',
-    given: { model: { uid: 'uid-model', admitted: 'NotYet', message: 'reading' } },
+    given: { model: { uid: 'uid-model', admitted: 'NotYet', message: 'reading', agents: [] } },
     wantPhase: 'Waiting',
     wantReason: 'WaitingForModel',
     wantActions: [],
   },
   {
     name: 'fails when the model was refused',
-    given: { model: { uid: 'uid-model', admitted: 'Refused', message: 'operator TopK' } },
+    given: { model: { uid: 'uid-model', admitted: 'Refused', message: 'operator TopK', agents: [] } },
     wantPhase: 'Failed',
     wantReason: 'Failed',
     wantActions: [],

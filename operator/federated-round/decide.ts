@@ -10,6 +10,7 @@ import { campaignPlan, planOfRunning } from './plan.ts'
 import type { Situation } from './situation.ts'
 import { assess, poolOf } from './situation.ts'
 import { statusOf } from './status.ts'
+import { rollOutEnd } from './roll-out.ts'
 import { createControllers, placements, superseded, tierNodes } from './tiers.ts'
 import type { Placement } from './tiers.ts'
 
@@ -22,15 +23,24 @@ export function decide(seen: Observation): Decision {
   const finalizer: Action[] = seen.round.finalizers.includes(FINALIZER) ? [] : [{ kind: 'addFinalizer' }]
   const placed = placements(seen, situation.kind === 'running' || situation.kind === 'planning')
   const status = statusOf(seen, situation, placed)
-  const wake = wakeAfter(seen, situation)
+  const rollingOutUntil = rollOutEnd(seen, situation, placed)
+  const tree = { placed, controllersStay: rollingOutUntil !== undefined }
+  const wake = wakeAfter(seen, situation, rollingOutUntil)
   return {
-    actions: [...finalizer, ...actionsFor(seen, situation, placed)],
+    actions: [...finalizer, ...actionsFor(seen, situation, tree)],
     status,
     ...(wake === undefined ? {} : { requeueAfterMs: wake }),
   }
 }
 
-function actionsFor(seen: Observation, situation: Situation, placed: Placement[]): Action[] {
+interface Tree {
+  placed: Placement[]
+  /** Of a campaign that is over. */
+  controllersStay: boolean
+}
+
+function actionsFor(seen: Observation, situation: Situation, tree: Tree): Action[] {
+  const { placed } = tree
   const pool = poolOf(seen)
   switch (situation.kind) {
     case 'running':
@@ -48,7 +58,7 @@ function actionsFor(seen: Observation, situation: Situation, placed: Placement[]
     case 'suspended':
       return deleteAllPods(seen)
     case 'ended':
-      return end(seen, situation.reason, placed)
+      return end(seen, situation.reason, tree)
     case 'waiting':
     case 'backingOff':
     case 'hubUnreachable':
@@ -89,8 +99,11 @@ function createPods(seen: Observation, wanted: Candidate[]): Action[] {
     }))
 }
 
-/** The hub first: pods that hear of the end leave nothing on their nodes. Should telling it fail, the pods go all the same. */
-function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
+/**
+ * The hub first: pods that hear of the end leave nothing on their nodes. Should telling it fail, the pods go all the same.
+ * Edge controllers stay while they hand out the last version.
+ */
+function end(seen: Observation, reason: string, { placed, controllersStay }: Tree): Action[] {
   const nodes = seen.pods.map((pod) => pod.node).sort()
   const tiers = tierNodes(seen, placed, [])
   const known = seen.campaign.kind === 'known' && seen.campaign.state.known
@@ -99,17 +112,23 @@ function end(seen: Observation, reason: string, placed: Placement[]): Action[] {
       ? [
           {
             kind: 'applyCampaign',
-            plan: campaignPlan(seen, { round: undefined, nodes, tiers, finished: reason }),
+            plan: campaignPlan(seen, { round: undefined, nodes, tiers, finished: reason, controllersStay }),
           },
         ]
       : []
-  return [...tell, ...deleteAllPods(seen)]
+  if (!controllersStay) return [...tell, ...deleteAllPods(seen)]
+  return [...tell, ...deletePods(seen.pods), ...deletePods(superseded(seen, placed))]
 }
 
-function wakeAfter(seen: Observation, situation: Situation): number | undefined {
-  if (situation.kind === 'ended') return undefined
-  const active = seen.round.spec.activeDeadlineSeconds
+function wakeAfter(
+  seen: Observation,
+  situation: Situation,
+  rollingOutUntil: number | undefined,
+): number | undefined {
+  if (situation.kind === 'ended' && rollingOutUntil === undefined) return undefined
+  const active = situation.kind === 'ended' ? undefined : seen.round.spec.activeDeadlineSeconds
   const deadlines = [
+    ...(rollingOutUntil === undefined ? [] : [rollingOutUntil - seen.now]),
     ...(active === undefined ? [] : [seen.round.createdAt + active * 1000 - seen.now]),
     ...(situation.kind === 'waiting' || situation.kind === 'backingOff' ? [situation.until - seen.now] : []),
     ...(situation.kind === 'suspended' ? [] : [LOOK_AGAIN_MS]),

@@ -1,6 +1,11 @@
 // The vocabulary between observe, decide and act of a FederatedRound.
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
-import type { CampaignPlan, CampaignState, PublishRequest } from '#federation/wire/generated/tributary.ts'
+import type {
+  AgentState,
+  CampaignPlan,
+  CampaignState,
+  PublishRequest,
+} from '#federation/wire/generated/tributary.ts'
 import type { FromHub } from '#operator/hub-client/from-hub.ts'
 import type { ControllerView, DeviceProfile, FederatedRound, NodeView, PodView } from '#operator/objects.ts'
 
@@ -8,6 +13,8 @@ export interface ModelView {
   uid: string
   admitted: 'Yes' | 'NotYet' | 'Refused'
   message: string
+  /** What the nodes that serve the model have loaded; undefined while the hub is silent. */
+  agents: AgentState[] | undefined
 }
 
 export interface Observation {

@@ -50,9 +50,10 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
 async function modelView(hub: HubClient, model: EdgeModelResource): Promise<ModelView> {
   const uid = model.metadata.uid ?? ''
   const answer = await ask(() => hub.getModel(uid))
-  if (answer.kind === 'unreachable') return { uid, admitted: 'NotYet', message: answer.message }
+  if (answer.kind === 'unreachable')
+    return { uid, admitted: 'NotYet', message: answer.message, agents: undefined }
   const { state } = answer
-  return { uid, admitted: admittedOf(state), message: messageOf(state) }
+  return { uid, admitted: admittedOf(state), message: messageOf(state), agents: state.agents }
 }
 
 function admittedOf(state: ModelState): ModelView['admitted'] {

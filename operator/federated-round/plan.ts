@@ -23,6 +23,8 @@ export interface PlanParts {
   tiers: TierNode[]
   /** Why the training pods may exit; absent while the campaign goes on. */
   finished?: string
+  /** True while the edge controllers of a finished campaign are still of use. */
+  controllersStay?: boolean
 }
 
 export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan {
@@ -37,6 +39,7 @@ export function campaignPlan(seen: Observation, parts: PlanParts): CampaignPlan 
     round: parts.round,
     finished: parts.finished !== undefined,
     finishedReason: parts.finished ?? '',
+    controllersStay: parts.controllersStay ?? false,
     evaluationDeadlineSeconds: round.spec.evaluation.deadlineSeconds,
     tiers: parts.tiers,
     lateUpdates: LATE_UPDATES[round.spec.lateUpdates],

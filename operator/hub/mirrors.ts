@@ -1,5 +1,6 @@
 // Which edge controller an agent may fetch a model from in place of the hub: that of its node's zone, while a campaign improves the
-// model there. It hands out the same bytes by the same digests, so that they cross the zone's uplink once.
+// model there or its last version is on its way. It hands out the same bytes by the same digests, so that they cross the zone's
+// uplink once.
 import type { Parent } from '#federation/wire/generated/tributary.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { treeOf } from '#federation/tier/tiers/tree.ts'
@@ -15,7 +16,7 @@ export class Mirrors {
   /** The nearest controller that is there. */
   of(modelUid: string, node: string): Parent | undefined {
     for (const { plan, controllers } of this.#campaigns()) {
-      if (plan.modelUid !== modelUid || plan.finished) continue
+      if (plan.modelUid !== modelUid || !hasControllers(plan)) continue
       const way = treeOf(plan).wayTo(node).toReversed()
       const found = way.map((tier) => controllers.introductionOf(tier)).find((parent) => parent !== undefined)
       if (found) return found
@@ -25,9 +26,9 @@ export class Mirrors {
 
   /** Whether agents are to be told anew: campaigns change often, their controllers seldom. */
   haveChanged({ uid, plan, controllers }: Campaign): boolean {
-    const there = plan.finished
-      ? []
-      : plan.tiers.map((tier) => [tier.nodes, controllers.introductionOf(tier)])
+    const there = hasControllers(plan)
+      ? plan.tiers.map((tier) => [tier.nodes, controllers.introductionOf(tier)])
+      : []
     const isGone = !this.#campaigns().some((campaign) => campaign.uid === uid)
     const text = JSON.stringify(isGone ? [] : there)
     if (text === (this.#told.get(uid) ?? '[]')) return false
@@ -35,4 +36,8 @@ export class Mirrors {
     else this.#told.set(uid, text)
     return true
   }
+}
+
+function hasControllers({ finished, controllersStay }: Campaign['plan']): boolean {
+  return !finished || controllersStay
 }

@@ -213,7 +213,12 @@ describe('an agent', () => {
     expect(newest()?.mirror).toMatchObject({ tier: 'east', epoch: 1, address: 'east.invalid:7443' })
     const manifest = newest()?.manifest?.digest ?? ''
     expect((await story.blob(manifest, east.token)).status).toBe(200)
-    await story.applyCampaign(plan(zones(), { round: undefined, finished: true, finishedReason: 'done' }))
+    const over = { round: undefined, finished: true, finishedReason: 'done' }
+    await story.applyCampaign(plan(zones(), { ...over, controllersStay: true }))
+    const other = story.follow('b')
+    await until(() => other.desired.length > 0)
+    expect(other.desired[0]?.models[0]?.mirror).toMatchObject({ tier: 'east', epoch: 1 })
+    await story.applyCampaign(plan(zones(), over))
     await until(() => newest()?.mirror === undefined)
   })
 })

@@ -116,7 +116,7 @@ export function aSight(changes: Partial<Observation> = {}): Observation {
   return {
     now: T0 + 10 * SECOND,
     round: aRound(),
-    model: { uid: 'uid-model', admitted: 'Yes', message: '' },
+    model: { uid: 'uid-model', admitted: 'Yes', message: '', agents: [] },
     profiles: [aProfile()],
     missingProfiles: [],
     nodes: ['a', 'b', 'c'].map((name) => aNode(name)),

@@ -103,7 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: DECIDE,
-        from: '[...finalizer, ...actionsFor(seen, situation, placed)]',
+        from: '[...finalizer, ...actionsFor(seen, situation, tree)]',
         to: '[...actionsFor(seen, situation, placed), ...finalizer]',
       },
     ],

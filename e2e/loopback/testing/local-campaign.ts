@@ -209,6 +209,7 @@ export class LocalCampaign {
       },
       finished: false,
       finishedReason: '',
+      controllersStay: false,
       evaluationDeadlineSeconds: 60,
       tiers: [],
       lateUpdates: LateUpdates.DROP,

@@ -42,6 +42,7 @@ export function campaignPlan(changes: Partial<CampaignPlan> = {}): CampaignPlan 
     },
     finished: false,
     finishedReason: '',
+    controllersStay: false,
     evaluationDeadlineSeconds: 60,
     tiers: [],
     lateUpdates: LateUpdates.DROP,

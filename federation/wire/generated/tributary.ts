@@ -707,6 +707,8 @@ export interface CampaignPlan {
   tiers: TierNode[];
   /** immutable */
   lateUpdates: LateUpdates;
+  /** of a finished campaign: its edge controllers go on to hand out models to agents of their zones */
+  controllersStay: boolean;
 }
 
 /** An edge controller in the tree of a campaign. */
@@ -5337,6 +5339,7 @@ function createBaseCampaignPlan(): CampaignPlan {
     evaluationDeadlineSeconds: 0,
     tiers: [],
     lateUpdates: LateUpdates.UNSPECIFIED,
+    controllersStay: false,
   };
 }
 
@@ -5377,6 +5380,9 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     }
     if (message.lateUpdates !== LateUpdates.UNSPECIFIED) {
       writer.uint32(96).int32(lateUpdatesToNumber(message.lateUpdates));
+    }
+    if (message.controllersStay !== false) {
+      writer.uint32(104).bool(message.controllersStay);
     }
     return writer;
   },
@@ -5490,6 +5496,14 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
             message.lateUpdates = lateUpdatesFromJSON(reader.int32());
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.controllersStay = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5523,6 +5537,7 @@ export const CampaignPlan: MessageFns<CampaignPlan> = {
     message.evaluationDeadlineSeconds = object.evaluationDeadlineSeconds ?? 0;
     message.tiers = object.tiers?.map((e) => TierNode.fromPartial(e)) || [];
     message.lateUpdates = object.lateUpdates ?? LateUpdates.UNSPECIFIED;
+    message.controllersStay = object.controllersStay ?? false;
     return message;
   },
 };
