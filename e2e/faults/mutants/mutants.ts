@@ -104,7 +104,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: DECIDE,
         from: '[...finalizer, ...actionsFor(seen, situation, tree)]',
-        to: '[...actionsFor(seen, situation, placed), ...finalizer]',
+        to: '[...actionsFor(seen, situation, tree), ...finalizer]',
       },
     ],
   },
