@@ -1,6 +1,7 @@
 /*
- * A hub is killed once in every round of a campaign, at a point that chance chooses, and started again. The round has to go on
- * from where it was: nobody trains again whose update was accepted, and what is merged is what was acknowledged.
+ * A hub, or an edge controller, is killed once in every round of a campaign, at a point that chance chooses, and started again. The
+ * round has to go on from where it was: nobody trains again whose update was accepted, and what is merged is what was
+ * acknowledged.
  */
 import { writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -8,37 +9,38 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { BackoffOptions } from '#federation/wire/backoff.ts'
-import {
-  RoundState_Phase,
-  type CampaignState,
-  type TrainAssignment,
-} from '#federation/wire/generated/tributary.ts'
+import { RoundState_Phase, type TrainAssignment } from '#federation/wire/generated/tributary.ts'
 import { CAMPAIGN } from '#federation/tier/testing/plans.ts'
-import { podToken, tinyModel } from '#operator/hub/testing/fakes.ts'
-import { MortalHub } from '#operator/hub/testing/mortal-hub.ts'
+import { tinyModel } from '#operator/hub/testing/fakes.ts'
 import { deliver, type Delivery, type RoundAtEdge } from '../ledger/delivery.ts'
 import { Dice } from '../ledger/dice.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { StormOperator } from '../ledger/operator.ts'
 import { judge } from '../ledger/oracle.ts'
 import { runPod } from '../ledger/pod.ts'
-import { HUB, nodeName } from '../ledger/tree.ts'
+import { nodeName, Tree } from '../ledger/tree.ts'
 import { sumBehind, vectorOf, type Shape } from '../ledger/vectors.ts'
 import type { Point } from './point.ts'
 import { RoundOnDisk } from './round-on-disk.ts'
 import { assassin, countedAt, type Orders } from './testing/assassin.ts'
+import { victimOf, type Victim, type VictimName } from './victim.ts'
 
 export interface KillSettings {
   readonly seed: string
   readonly participants: number
-  /** Rounds in which the hub dies. */
+  /** 0: everybody belongs to the hub. */
+  readonly controllers: number
+  /** Who dies; of the controllers it is always the same one. */
+  readonly victim: VictimName
+  /** Rounds in which it dies. */
   readonly points: number
   readonly backoff: BackoffOptions
+  /** Modules that it loads first. */
   readonly preloads?: readonly URL[]
 }
 
 const PAYLOAD_VALUES = 500
-const TRAINING_MS = 80
+const TRAINING_MS = 300
 const POINT_TIMEOUT_MS = 300_000
 /** A blow that was on its way when the round ended has fallen after it. */
 const GRACE_MS = 50
@@ -52,9 +54,16 @@ export async function killAtPoints(
   const folder = await mkdtemp(join(tmpdir(), 'tributary-kills-'))
   const ordersPath = join(folder, 'orders')
   const shape = { participants: settings.participants, length: settings.participants + PAYLOAD_VALUES }
+  const { participants, controllers, backoff } = settings
   const preloads = [...(settings.preloads ?? []), assassin(ordersPath)]
-  const hub = await MortalHub.create(tinyModel(new Float32Array(shape.length)), { preloads })
-  const campaign = new KilledCampaign({ settings, shape, folder, ordersPath, hub })
+  const tree = await Tree.plant({
+    ...{ model: tinyModel(new Float32Array(shape.length)), participants, controllers, backoff },
+    preloads: {
+      hub: settings.victim === 'hub' ? preloads : [],
+      controller: (zone) => (settings.victim === 'controller' && zone === 0 ? preloads : []),
+    },
+  })
+  const campaign = new KilledCampaign({ settings, shape, folder, ordersPath, tree })
   try {
     const points: Point[] = []
     await campaign.calmRounds()
@@ -69,7 +78,7 @@ export async function killAtPoints(
     return points
   } finally {
     await campaign.end()
-    await hub.remove()
+    await tree.fell()
     await rm(folder, { recursive: true, force: true })
   }
 }
@@ -79,13 +88,14 @@ interface Parts {
   readonly shape: Shape
   readonly folder: string
   readonly ordersPath: string
-  readonly hub: MortalHub
+  readonly tree: Tree
 }
 
 class KilledCampaign {
   readonly #parts: Parts
   readonly #dice: Dice
   readonly #nodes: readonly string[]
+  readonly #victim: Victim
   #operator: StormOperator
   #round = 0
   #before: Float32Array
@@ -93,7 +103,7 @@ class KilledCampaign {
   /** How long a calm round takes, and its operations on the disk. */
   #calmMs = 0
   #operations = 0
-  /** Whose update of the round was accepted when the hub died. */
+  /** Whose update of the round was accepted when the victim died. */
   #accepted: ReadonlySet<number> = new Set()
   readonly #retrained: string[] = []
   #podsEnd = new AbortController()
@@ -103,6 +113,7 @@ class KilledCampaign {
     this.#parts = parts
     this.#dice = new Dice(parts.settings.seed)
     this.#nodes = Array.from({ length: parts.shape.participants }, (_, index) => nodeName(index))
+    this.#victim = victimOf(parts.settings.victim, parts.tree)
     this.#before = new Float32Array(parts.shape.length)
     this.#ledger = new Ledger(parts.shape.participants)
     this.#operator = this.#newOperator()
@@ -116,14 +127,13 @@ class KilledCampaign {
 
   /** Each round has pods of its own, whose waiting times know nothing of the kills before. Fulfilled when all have ended. */
   async #runPods(signal: AbortSignal): Promise<void> {
-    const { settings, folder, hub } = this.#parts
+    const { settings, folder, tree } = this.#parts
     await Promise.all(
       this.#nodes.map(async (node, participant) => {
         const dice = this.#dice.fork(`${node}, round ${this.#round}`)
-        const readToken = (): Promise<string> => Promise.resolve(podToken(node))
         await runPod({
-          ...{ hub: { host: '127.0.0.1', ...hub.endpoint, readToken }, folder: join(folder, node) },
-          ...{ nameOf: () => HUB, random: dice.uniform, backoff: settings.backoff, clockSpeed: 1, signal },
+          ...{ hub: tree.hubFor(participant), folder: join(folder, node), random: dice.uniform },
+          ...{ nameOf: tree.nameOf.bind(tree), backoff: settings.backoff, clockSpeed: 1, signal },
           train: async (assignment, way, ended) => {
             const own = dice.fork(`train ${assignment.round}`)
             return this.#train(assignment, { participant, to: way.parent, dice: own, signal: ended })
@@ -153,6 +163,7 @@ class KilledCampaign {
       this.#order(NEVER)
       const begun = performance.now()
       await this.#begin()
+      if (calm === 0) await this.#parts.tree.startControllers()
       await this.#closed()
       this.#calmMs = performance.now() - begun
       await this.#judge()
@@ -160,25 +171,25 @@ class KilledCampaign {
     this.#operations = countedAt(this.#parts.ordersPath)
   }
 
-  /** Undefined when the hub lived to the end of the round: the point lay behind it. */
+  /** Undefined when the victim lived to the end of the round: the point lay behind it. */
   async roundWithKill(index: number): Promise<Point | undefined> {
-    const { hub } = this.#parts
+    const { process } = this.#victim
     const dice = this.#dice.fork(`point ${index}, round ${this.#round}`)
     const where = index % 2 === 0 ? this.#atOperation(dice) : this.#afterTime(dice)
     const roundEnds = this.#begin().then(() => this.#closed())
-    const survived = await Promise.race([hub.gone().then(() => false), roundEnds.then(() => true)])
+    const survived = await Promise.race([process.gone().then(() => false), roundEnds.then(() => true)])
     where.cancel()
     if (survived) {
       this.#order(NEVER)
       await sleep(GRACE_MS)
-      if (!hub.isRunning) await hub.start()
+      if (!process.isRunning) await process.start()
       await this.#judge()
       return undefined
     }
-    const disk = new RoundOnDisk(hub.directory, CAMPAIGN, this.#round)
-    this.#accepted = new Set(disk.accepted().map((node) => this.#nodes.indexOf(node)))
-    const phase = disk.phase()
-    await hub.start()
+    const accepting = this.#victim.accepts.flatMap((volume) => this.#onDisk(volume).accepted())
+    this.#accepted = new Set(accepting.map((node) => this.#nodes.indexOf(node)))
+    const phase = this.#onDisk(this.#victim.volume).phase()
+    await process.start()
     const back = performance.now()
     const resumedMs = await this.#progress(back)
     const lost = await roundEnds
@@ -197,7 +208,7 @@ class KilledCampaign {
 
   #afterTime(dice: Dice): { words: string; cancel: () => void } {
     const ms = dice.between(0, this.#calmMs)
-    const timer = setTimeout(() => this.#parts.hub.strike(), ms)
+    const timer = setTimeout(() => this.#victim.process.strike(), ms)
     return { words: `after ${ms.toFixed(0)} ms`, cancel: () => clearTimeout(timer) }
   }
 
@@ -206,7 +217,7 @@ class KilledCampaign {
   }
 
   async #begin(): Promise<void> {
-    const { settings } = this.#parts
+    const { settings, tree } = this.#parts
     this.#podsEnd.abort()
     await this.#pods
     this.#accepted = new Set()
@@ -216,13 +227,17 @@ class KilledCampaign {
     this.#round += 1
     this.#podsEnd = new AbortController()
     this.#pods = this.#runPods(this.#podsEnd.signal)
-    const minimumUpdates = settings.participants
-    await this.#operator.plan({ round: this.#round, rounds: 10_000, nodes: this.#nodes, minimumUpdates })
+    const quorum = { minimumUpdates: settings.participants, tiers: tree.tiers }
+    await this.#operator.plan({ round: this.#round, rounds: 10_000, nodes: this.#nodes, ...quorum })
   }
 
   #newOperator(): StormOperator {
-    const { hub } = this.#parts
+    const { hub } = this.#parts.tree
     return new StormOperator(() => hub.endpoint, CAMPAIGN, AbortSignal.timeout(POINT_TIMEOUT_MS))
+  }
+
+  #onDisk(volume: string): RoundOnDisk {
+    return new RoundOnDisk(volume, CAMPAIGN, this.#round)
   }
 
   #atEdge(parameters: string): RoundAtEdge {
@@ -249,6 +264,7 @@ class KilledCampaign {
   /** Milliseconds until the round is a step further than it was when the process came back, or at its end. */
   async #progress(back: number): Promise<number> {
     const ledger = this.#ledger
+    const { stepOf } = this.#victim
     const first = stepOf(await this.#operator.state())
     await this.#operator.until((state) => {
       if (state.current?.phase === RoundState_Phase.DONE || stepOf(state) !== first) return true
@@ -258,10 +274,10 @@ class KilledCampaign {
   }
 
   async #judge(): Promise<string[]> {
-    const { settings, shape, hub } = this.#parts
+    const { settings, shape, tree } = this.#parts
     const { parametersDigest, samples, received } = await this.#operator.merged(this.#round)
     const after = await this.#operator.parameters(parametersDigest)
-    const updates = new RoundOnDisk(hub.directory, CAMPAIGN, this.#round).committed()
+    const updates = this.#onDisk(tree.hub.directory).committed()
     const committed = updates.map(({ participant, digest }) => ({
       participant: this.#nodes.indexOf(participant),
       digest,
@@ -276,12 +292,6 @@ class KilledCampaign {
     const counted = new Set(committed.map(({ participant }) => participant))
     return [...all, ...this.#ledger.wrongAnswers(counted), ...this.#retrained.splice(0)]
   }
-}
-
-/** What of a campaign's state moves when its round goes on. */
-function stepOf({ current }: CampaignState): string {
-  const { round = 0, phase, received, evaluations } = current ?? {}
-  return JSON.stringify([round, phase, received, evaluations])
 }
 
 /** What a training, or an evaluation, takes. */

@@ -1,5 +1,5 @@
 /*
- * What lies on a hub's volume of a round: the evidence that does not depend on what the hub says.
+ * What lies on the volume of a hub, or of an edge controller, of a round: the evidence that does not depend on what it says.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,6 @@ import { CommitRecord } from '#federation/tier/store/records.ts'
 export class RoundOnDisk {
   readonly #folder: string
 
-  /** @param volume the hub's */
   constructor(volume: string, campaign: string, round: number) {
     this.#folder = join(volume, 'campaigns', campaign, 'rounds', String(round))
   }

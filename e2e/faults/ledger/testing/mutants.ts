@@ -45,6 +45,12 @@ export const CONTROLLER_MUTANTS = {
     right: 'round.commit?.updates.filter(({ participant }) => wanted.has(participant)) ?? []',
     wrong: 'round.commit?.updates ?? []',
   },
+  /** Starts again without the updates that lie on its disk. */
+  amnesiac: {
+    file: '/federation/tier/rounds/round.ts',
+    right: "await readRecord(join(directory, 'updates', name, 'update.json'), UpdateRecord)",
+    wrong: 'undefined',
+  },
 } satisfies Record<string, Mutant>
 
 const MUTANTS = { ...HUB_MUTANTS, ...CONTROLLER_MUTANTS }
