@@ -13,6 +13,8 @@ import { edgeNodes, listObjects } from './install.ts'
 import { undisturbed, disturbed } from './disturbed-campaigns.ts'
 import { operatorWrites, restartEverything } from './idle.ts'
 import { clusterDown, clusterIsUp, clusterUp, productUp } from './up.ts'
+import { joinZone } from './zone-link.ts'
+import { controllerNodeLost, zoneCutOff } from './zone-stories.ts'
 
 const MINUTE = 60_000
 
@@ -165,6 +167,28 @@ describe('an edge node cut off in the middle of a round', () => {
     }))
 })
 
+describe('a campaign in zones', () => {
+  it('ends a round with all that reach any parent when the node of a controller is lost, and counts nobody twice', () =>
+    story('story-controller', async (ref) => {
+      const seen = await controllerNodeLost(cluster, ref, 'zone-a')
+      expect(seen.without).toMatchObject({ updates: 3 })
+      expect(seen.after.epoch).toBeGreaterThan(seen.before.epoch)
+      expect(seen.after.node).not.toBe(seen.before.node)
+      expect(seen.again).toMatchObject({ updates: 4, wanted: 4 })
+      expect(seen.surplus).toBe(0)
+      expect(seen.described).toContain('ControllerReplaced')
+    }))
+
+  it('goes on without a zone that is cut off, whose agents serve, and counts later what it had merged meanwhile', () =>
+    story('story-zone', async (ref) => {
+      const seen = await zoneCutOff(cluster, ref, 'zone-b')
+      expect(seen.missed).toMatchObject({ updates: 2, wanted: 4 })
+      expect(seen.late).toEqual({ counted: 2, dropped: 0 })
+      expect(seen.served.failures).toEqual([])
+      expect(seen.served.asked).toBeGreaterThan(0)
+    }))
+})
+
 describe('kills at random moments', () => {
   it('change nothing about the model: operator, hub, an agent, a training pod', async () => {
     const want = await undisturbed(cluster, 'story-calm')
@@ -189,6 +213,7 @@ describe('an idle cluster', () => {
 afterAll(async () => {
   // A run that failed half-way must not leave a node off the network for the next one.
   for (const node of edgeNodes(cluster)) await cluster.joinNode(node)
+  await joinZone(cluster, 'zone-b')
   // A cluster that somebody works with stays; one that the tests made goes.
   if (!wasUp) await clusterDown(silentProgress)
 }, 10 * MINUTE)
