@@ -13,9 +13,25 @@ export async function startCampaign(
   namespace: string,
   spec: Record<string, unknown> = {},
 ): Promise<void> {
+  await placeModel(cluster, namespace)
+  await startRound(cluster, namespace, spec)
+}
+
+/** The namespace with its model, which agents begin to serve, and the profile of its nodes. */
+export async function placeModel(cluster: Cluster, namespace: string): Promise<void> {
   await cluster.kubectl(['apply', '--filename=-'], { input: JSON.stringify(namespaceManifest(namespace)) })
   await applyModelFile(cluster, EXAMPLE, namespace)
-  await applyManifests(cluster, EXAMPLE, namespace, (round) => withSpec(round, spec))
+  await applyManifests(cluster, EXAMPLE, namespace, { files: ['device-profile', 'edge-model'] })
+}
+
+/** @param spec as of startCampaign */
+export async function startRound(
+  cluster: Cluster,
+  namespace: string,
+  spec: Record<string, unknown>,
+): Promise<void> {
+  const change = (round: Manifest): Manifest => withSpec(round, spec)
+  await applyManifests(cluster, EXAMPLE, namespace, { files: ['federated-round'], change })
 }
 
 function withSpec(round: Manifest, spec: Record<string, unknown>): Manifest {

@@ -78,18 +78,25 @@ export async function manifestOf(name: ExampleName, file: string): Promise<Manif
   ) as Manifest
 }
 
-/** Applies the example's three manifests; `change` edits the FederatedRound first. */
+/** Applies the example's manifests, all three unless told which; `change` edits the FederatedRound first. */
 export async function applyManifests(
   cluster: Cluster,
   name: ExampleName,
   namespace: string,
-  change: (round: Manifest) => Manifest = (round) => round,
+  { files = MANIFESTS, change = (round) => round }: ManifestChoice = {},
 ): Promise<void> {
-  for (const file of ['device-profile', 'edge-model', 'federated-round']) {
+  for (const file of files) {
     const manifest = await manifestOf(name, file)
     const object = file === 'federated-round' ? change(manifest) : manifest
     await cluster.kubectl(['apply', `--namespace=${namespace}`, '--filename=-'], {
       input: JSON.stringify(object),
     })
   }
+}
+
+const MANIFESTS = ['device-profile', 'edge-model', 'federated-round'] as const
+
+interface ManifestChoice {
+  files?: readonly (typeof MANIFESTS)[number][]
+  change?: (round: Manifest) => Manifest
 }

@@ -11,7 +11,8 @@ export const NAMESPACE = 'tributary-system'
 /** Port under which the hub answers on cloud nodes; the chart's default. */
 const HUB_NODE_PORT = 30843
 
-const HUB_FOLDER = '/var/lib/tributary-hub'
+/** Of the cloud node: the hub's volume. */
+export const HUB_FOLDER = '/var/lib/tributary-hub'
 
 /** The user that the images run as. */
 const IMAGE_USER = 65532

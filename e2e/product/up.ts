@@ -5,6 +5,7 @@ import type { Cluster } from '#e2e/cluster/cluster.ts'
 import type { Progress } from '#e2e/cluster/progress.ts'
 import { attachCluster, chooseProvider } from '#e2e/cluster/providers.ts'
 import { defaultTopology } from '#e2e/cluster/topology.ts'
+import type { Topology } from '#e2e/cluster/topology.ts'
 import { buildImages, imageArchive } from '#e2e/images/build.ts'
 import { images } from '#e2e/images/bundle.ts'
 import { architectureOf } from '#e2e/images/platform.ts'
@@ -16,10 +17,18 @@ export const CLUSTER = 'default'
 /** Tag of the images that the build makes. */
 const IMAGE_TAG = 'dev'
 
-export async function clusterUp(progress: Progress): Promise<Cluster> {
+/** Another name makes a cluster beside the shared one. */
+export interface ClusterChoice {
+  name: string
+  topology: Topology
+}
+
+const SHARED: ClusterChoice = { name: CLUSTER, topology: defaultTopology }
+
+export async function clusterUp(progress: Progress, choice = SHARED): Promise<Cluster> {
   const provider = await chooseProvider()
-  progress.note(`cluster "${CLUSTER}" by ${provider.name}`)
-  return provider.up({ ...settings(progress), topology: defaultTopology })
+  progress.note(`cluster "${choice.name}" by ${provider.name}`)
+  return provider.up({ ...settings(progress, choice.name), topology: choice.topology })
 }
 
 /** True when the cluster is up already. */
@@ -27,13 +36,16 @@ export async function clusterIsUp(): Promise<boolean> {
   return (await attachCluster(CLUSTER)) !== undefined
 }
 
-export async function clusterDown(progress: Progress): Promise<void> {
-  await (await chooseProvider()).down(settings(progress))
+export async function clusterDown(progress: Progress, name = CLUSTER): Promise<void> {
+  await (await chooseProvider()).down(settings(progress, name))
 }
 
-function settings(progress: Progress): { name: string; progress: Progress; toolCacheFolder: string } {
+function settings(
+  progress: Progress,
+  name: string,
+): { name: string; progress: Progress; toolCacheFolder: string } {
   const cacheHome = process.env['XDG_CACHE_HOME'] ?? path.join(os.homedir(), '.cache')
-  return { name: CLUSTER, progress, toolCacheFolder: path.join(cacheHome, 'tributary', 'bin') }
+  return { name, progress, toolCacheFolder: path.join(cacheHome, 'tributary', 'bin') }
 }
 
 /** Builds both images, brings them onto every node and installs the chart. */
