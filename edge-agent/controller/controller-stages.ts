@@ -16,8 +16,8 @@ export interface ControllerStagesContext {
   readonly plan: () => TierPlan | undefined
   readonly clock: Clock
   readonly logger: Logger
-  /** Called when a round is committed and what it holds is to be sent. */
-  readonly onCommit: () => void
+  /** Called when there may be something to be sent: a round is committed, or an update came after that. */
+  readonly onUpdates: () => void
 }
 
 export class ControllerStages implements Stages {
@@ -36,6 +36,7 @@ export class ControllerStages implements Stages {
       const merged = await this.#takeResult(campaign, tier)
       return started || ended || merged
     })
+    if (campaign.parent?.takesLate) this.#context.onUpdates()
     if (changed) campaign.changed()
   }
 
@@ -44,7 +45,7 @@ export class ControllerStages implements Stages {
   }
 
   async afterCommit(_campaign: Campaign, round: Round): Promise<boolean> {
-    this.#context.onCommit()
+    this.#context.onUpdates()
     return Promise.resolve(round.result !== undefined)
   }
 

@@ -22,6 +22,7 @@ import type { AggregationContext } from '#federation/tier/tiers/controller-sessi
 import { Uploads } from '#federation/tier/updates/uploads.ts'
 import {
   AggregationService,
+  LateUpdates,
   ParticipationService,
   type TierPlan,
 } from '#federation/wire/generated/tributary.ts'
@@ -48,7 +49,7 @@ export interface ControllerParts extends AggregateOptions {
 
 const KEEPALIVE_MS = 14_000
 const IDLE_MS = 30_000
-/** Whole sums may be late, where they are merged: an update that is late here is its node's to bring elsewhere. */
+/** Nothing counts in a later round here: what is late is handed on, and the hub finds a place for it where the manifest says so. */
 const OWN_RULES = { lateUpdates: 'DROP' } as const
 
 /** What exists once there is a plan. */
@@ -184,15 +185,16 @@ export class Controller {
     if (plan?.uid !== this.#parts.campaign)
       throw new Error(`the parent's plan is for campaign ${plan?.uid ?? '(none)'}`)
     const checked = checkCampaignPlan({ ...plan, ...OWN_RULES })
+    const parent = { settledRound, takesLate: plan.lateUpdates !== LateUpdates.DROP }
     const directory = join(this.#parts.stateFolder, 'campaigns', plan.uid)
     if (!this.#running) {
       const campaign = (await Campaign.load(directory)) ?? (await Campaign.create(directory, checked))
-      campaign.settledByParent = settledRound
+      campaign.parent = parent
       this.#running = this.#run(campaign)
       if (this.#up.isOpen) this.#begin(this.#running)
     }
     const { campaign } = this.#running
-    campaign.settledByParent = settledRound
+    campaign.parent = parent
     await campaign.applyPlan(checked, this.#parts.clock.now())
     if (checked.finished && !checked.controllersStay) this.#parts.onFinished('the campaign is over')
   }
@@ -200,13 +202,14 @@ export class Controller {
   #run(campaign: Campaign): Running {
     const { clock, log: logger, memory, tier, kernels, random, backoff, onFenced } = this.#parts
     const delivery = new Delivery(campaign, {
-      ...{ tier, kernels, logger, random, backoff, onFenced, blobs: this.#blobs, spares: this.#spares },
+      ...{ tier, kernels, clock, logger, random, backoff, onFenced },
+      ...{ blobs: this.#blobs, spares: this.#spares },
       parent: this.#up,
       settledRound: () => memory.plan?.settledRound ?? 0,
     })
     const stages = new ControllerStages({
       ...{ clock, logger, plan: () => memory.plan },
-      onCommit: () => delivery.poke(),
+      onUpdates: () => delivery.poke(),
     })
     const shared = { stages, spares: this.#spares, clock, logger, metrics: this.#metrics }
     const runner = new CampaignRunner(campaign, { ...shared, tier: this.#name, sweep: () => this.#sweep() })

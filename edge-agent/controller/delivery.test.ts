@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -118,7 +118,7 @@ async function accept(participant: string, samples: number, values: number[]): P
   await writeFile(path, bytes)
   const record = { participant, digest, size: 8, samples, steps: 1, loss: 0.5, acceptedMs: 0 }
   await round.addUpdate(record)
-  campaign.buffers.add(1, record)
+  campaign.buffers.add(round.number, record)
 }
 
 async function deliver(): Promise<Outgoing> {
@@ -130,12 +130,17 @@ async function deliver(): Promise<Outgoing> {
       spares: new SpareFiles(folder),
       kernels: referenceKernels,
     },
-    ...{ logger: pino({ level: 'silent' }), settledRound: () => settled, random: () => 0 },
+    ...{
+      clock: { now: () => 0 },
+      logger: pino({ level: 'silent' }),
+      settledRound: () => settled,
+      random: () => 0,
+    },
     onFenced: (detail) => fenced.push(detail),
   })
   delivery.poke()
   await delivery.ended()
-  return new Outgoing(round.directory)
+  return new Outgoing(join(round.directory, 'outgoing'))
 }
 
 function refusal(reason: string): Error {
@@ -226,5 +231,76 @@ describe('the sum of a round', () => {
     const outgoing = await deliver()
     expect(parent.offers).toEqual([])
     expect((await outgoing.delivered())?.outcome).toBe('settled')
+  })
+})
+
+describe('updates that came when their round was closed', () => {
+  const late = () => new Outgoing(join(round.directory, 'late', '1', 'outgoing'))
+
+  beforeEach(async () => {
+    await deliver()
+    await accept('c', 2, [5, 6])
+    await accept('d', 1, [1, 1])
+  })
+
+  it('are a sum of their own of the same round, sent once', async () => {
+    await deliver()
+    expect(parent.offers).toEqual([
+      ['a', 'b'],
+      ['c', 'd'],
+    ])
+    expect(parent.bodies.at(-1)).toEqual([11, 13])
+    expect((await late().delivered())?.outcome).toBe('accepted')
+    await deliver()
+    expect(parent.offers).toHaveLength(2)
+  })
+
+  it('are another sum when more of them come', async () => {
+    await deliver()
+    await accept('e', 1, [7, 7])
+    await deliver()
+    expect(parent.offers.at(-1)).toEqual(['e'])
+    expect(parent.bodies.at(-1)).toEqual([7, 7])
+  })
+
+  it('stay together as they were offered first, whatever came of the answer and whoever came meanwhile', async () => {
+    parent.replies = [{ status: 403, title: 'NotThisController' }]
+    await deliver()
+    await rm(join(round.directory, 'late', '1', 'outgoing', 'delivered.json'))
+    await accept('e', 1, [7, 7])
+    await deliver()
+    expect(parent.offers.slice(1)).toEqual([['c', 'd'], ['e']])
+    expect(parent.bodies.slice(1)).toEqual([
+      [11, 13],
+      [11, 13],
+      [7, 7],
+    ])
+  })
+
+  it('are told of when the parent drops them', async () => {
+    parent.offerAnswers = [refusal('RoundClosed')]
+    await deliver()
+    expect((await late().delivered())?.outcome).toBe('late')
+  })
+
+  it('go with the round when it is settled', async () => {
+    await deliver()
+    settled = 1
+    await deliver()
+    expect(await late().sum()).toBeUndefined()
+    expect(await readdir(join(round.directory, 'updates', 'c'))).toEqual(['update.json'])
+  })
+
+  it('of a round that nobody was in time for are its only sum', async () => {
+    const second = await Round.create(campaign.roundDirectory(2), { ...round.attempt, round: 2 })
+    await second.save('short', { attempt: 1, closedMs: 0, reason: 'DeadlineExceeded' })
+    campaign.rounds.set(2, second)
+    round = second
+    await accept('a', 1, [3, 4])
+    await deliver()
+    expect(parent.offers.at(-1)).toEqual(['c', 'd'])
+    campaign.rounds.set(3, await Round.create(campaign.roundDirectory(3), { ...round.attempt, round: 3 }))
+    await deliver()
+    expect(parent.bodies.at(-1)).toEqual([3, 4])
   })
 })

@@ -1,10 +1,11 @@
-// From a committed round to the parent's word about it: offer the members, leave out those that count already, sum the others, and
+// From the updates of a round to the parent's word about them: offer the members, leave out those that count already, sum the others, and
 // send the sum until there is an answer. Each step is on the disk before the next, so whoever goes on after a crash sends the same
 // bytes. Waits for an unreachable parent without an end, while rounds go on; what the parent says late is the parent's to decide.
 import type { Logger } from 'pino'
 
 import type { Kernels } from '#federation/aggregation/kernels.ts'
 import { sumUpdates } from '#federation/aggregation/sum.ts'
+import type { Clock } from '#federation/tier/clock.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { updatesToMerge } from '#federation/tier/rounds/merging.ts'
 import type { Round } from '#federation/tier/rounds/round.ts'
@@ -17,8 +18,9 @@ import type { Sender } from '#federation/wire/http.ts'
 import { EPOCH_FENCED, REASON_TRAILER } from '#federation/wire/names.ts'
 import { type UploadOutcome, uploadUpdate } from '#federation/wire/upload.ts'
 
+import { type Batch, batchesOf } from './batches.ts'
 import { membersWithout } from './members.ts'
-import { type Delivered, type Offer, Outgoing, type Sum } from './outgoing.ts'
+import type { Delivered, Offer, Sum } from './outgoing.ts'
 
 /** The tier above, as far as a delivery needs it. */
 export interface Parent extends Sender {
@@ -33,6 +35,7 @@ export interface DeliveryContext {
   readonly blobs: BlobStore
   readonly spares: SpareFiles
   readonly kernels: Kernels
+  readonly clock: Clock
   readonly logger: Logger
   /** Up to which round everything is said, as the parent says. */
   readonly settledRound: () => number
@@ -116,40 +119,45 @@ export class Delivery {
 
   async #deliverAll(): Promise<void> {
     const rounds = [...this.#campaign.rounds.values()].sort((a, b) => a.number - b.number)
-    for (const round of rounds) {
-      if (round.commit) await this.#deliver(round, new Outgoing(round.directory))
-    }
+    for (const round of rounds) await this.#deliverRound(round)
   }
 
-  async #deliver(round: Round, outgoing: Outgoing): Promise<void> {
-    const before = await outgoing.delivered()
-    if (round.number <= this.#context.settledRound()) {
-      if (!before) await this.#saveDelivered(round, outgoing, { outcome: 'settled', detail: '' })
-      await outgoing.dropBytes()
-      await round.dropUpdateBytes(this.#context.spares)
-      return
-    }
+  async #deliverRound(round: Round): Promise<void> {
+    const batches = await batchesOf(this.#campaign, round, this.#context.clock.now())
+    const isSettled = round.number <= this.#context.settledRound()
+    for (const batch of batches) await (isSettled ? this.#settle(batch) : this.#deliver(batch))
+    if (isSettled && batches.length > 0) await round.dropUpdateBytes(this.#context.spares)
+  }
+
+  async #settle(batch: Batch): Promise<void> {
+    const { outgoing } = batch
+    if (!(await outgoing.delivered())) await this.#saveDelivered(batch, { outcome: 'settled', detail: '' })
+    await outgoing.dropBytes()
+  }
+
+  async #deliver(batch: Batch): Promise<void> {
+    const before = await batch.outgoing.delivered()
     if (before?.to === this.#context.parent.place) return
-    const said = await this.#send(round, outgoing)
-    if (said) await this.#saveDelivered(round, outgoing, said)
+    const said = await this.#send(batch)
+    if (said) await this.#saveDelivered(batch, said)
   }
 
   async #saveDelivered(
-    round: Round,
-    outgoing: Outgoing,
+    { number, outgoing }: Batch,
     said: Pick<Delivered, 'outcome' | 'detail'>,
   ): Promise<void> {
     await outgoing.saveDelivered({ ...said, to: this.#context.parent.place })
-    this.#context.logger.info({ round: round.number, ...said }, 'sum of a round answered')
+    this.#context.logger.info({ round: number, ...said }, 'sum of a round answered')
     this.#campaign.changed()
   }
 
   /** Undefined when the way has to be begun again. */
-  async #send(round: Round, outgoing: Outgoing): Promise<Pick<Delivered, 'outcome' | 'detail'> | undefined> {
-    const offer = (await outgoing.offer()) ?? (await this.#offer(round, outgoing))
+  async #send(batch: Batch): Promise<Pick<Delivered, 'outcome' | 'detail'> | undefined> {
+    const { outgoing } = batch
+    const offer = (await outgoing.offer()) ?? (await this.#offer(batch))
     if ('outcome' in offer) return offer
-    const sum = (await outgoing.sum()) ?? (await this.#sum(round, outgoing, offer))
-    const outcome = await this.#upload(round, { offer, sum, path: (await outgoing.store()).path(sum.digest) })
+    const sum = (await outgoing.sum()) ?? (await this.#sum(batch, offer))
+    const outcome = await this.#upload(batch, { offer, sum, path: (await outgoing.store()).path(sum.digest) })
     if (outcome.kind !== 'refused')
       return { outcome: outcome.kind, detail: 'detail' in outcome ? outcome.detail : '' }
     if (outcome.reason === EPOCH_FENCED) this.#context.onFenced(outcome.detail)
@@ -161,17 +169,19 @@ export class Delivery {
   }
 
   /** Asks until nothing of what is left counts already. */
-  async #offer(round: Round, outgoing: Outgoing): Promise<Offer | Pick<Delivered, 'outcome' | 'detail'>> {
+  async #offer({
+    number: round,
+    commit,
+    outgoing,
+  }: Batch): Promise<Offer | Pick<Delivered, 'outcome' | 'detail'>> {
     const { tier, parent } = this.#context
     const { uid, signal } = this.#campaign
     const counted = new Set<string>()
     for (;;) {
-      const members = membersWithout(round.commit?.updates ?? [], counted)
+      const members = membersWithout(commit.updates, counted)
       if (members.length === 0)
         return { outcome: 'nothing', detail: 'the update of each member counts already' }
-      const answer = await parent
-        .offer({ campaign: uid, tier, round: round.number, members }, signal)
-        .catch(lateOffer)
+      const answer = await parent.offer({ campaign: uid, tier, round, members }, signal).catch(lateOffer)
       if (!('offerDigest' in answer)) return answer
       if (answer.counted.length === 0) {
         const offer = { members, digest: answer.offerDigest }
@@ -185,30 +195,33 @@ export class Delivery {
     }
   }
 
-  async #sum(round: Round, outgoing: Outgoing, { members }: Offer): Promise<Sum> {
+  async #sum(batch: Batch, { members }: Offer): Promise<Sum> {
     const { blobs, kernels } = this.#context
     const { codec, signal } = this.#campaign
-    const own = await outgoing.store()
+    const own = await batch.outgoing.store()
     const wanted = new Set(members.map(({ node }) => node))
-    const committed = round.commit?.updates.filter(({ participant }) => wanted.has(participant)) ?? []
+    const committed = batch.commit.updates.filter(({ participant }) => wanted.has(participant))
     const held = new Set(committed.map(({ participant, through }) => through ?? participant))
-    const all = updatesToMerge(this.#campaign, round, blobs)
+    const all = updatesToMerge(this.#campaign, batch, blobs)
     const updates = all.filter(({ participant }) => held.has(participant))
     const length = codec.sumBytes / Float32Array.BYTES_PER_ELEMENT
     const sum = await own.write(async (write) => {
       await sumUpdates({ updates, length, write, kernels, signal })
     })
-    await outgoing.saveSum(sum)
+    await batch.outgoing.saveSum(sum)
     return sum
   }
 
-  async #upload(round: Round, { offer, sum: { digest, size }, path }: Sending): Promise<UploadOutcome> {
+  async #upload(
+    { number, attempt }: Batch,
+    { offer, sum: { digest, size }, path }: Sending,
+  ): Promise<UploadOutcome> {
     const { tier: participant, parent, random, backoff, logger } = this.#context
     const { uid: campaign, signal } = this.#campaign
     return await uploadUpdate(
       {
-        ...{ campaign, round: round.number, participant, digest, size, members: offer.digest },
-        ...{ path, parameters: round.attempt.base.digest },
+        ...{ campaign, round: number, participant, digest, size, members: offer.digest },
+        ...{ path, parameters: attempt.base.digest },
       },
       {
         ...{ http: parent, signal, random, backoff },

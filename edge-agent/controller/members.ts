@@ -2,7 +2,7 @@
 // give the same lists, sorted, so that what is sent has one spelling.
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
 import type { Round } from '#federation/tier/rounds/round.ts'
-import type { CommitRecord } from '#federation/tier/store/records.ts'
+import type { CommitRecord, UpdateRecord } from '#federation/tier/store/records.ts'
 import type { Member } from '#federation/wire/generated/tributary.ts'
 
 type Committed = CommitRecord['updates'][number]
@@ -12,10 +12,14 @@ export function commitOf(
   { number }: Round,
   closedMs: number,
 ): CommitRecord {
-  const updates = [...buffers.of(number).values()]
+  return commitOfUpdates([...buffers.of(number).values()], closedMs)
+}
+
+export function commitOfUpdates(updates: readonly UpdateRecord[], closedMs: number): CommitRecord {
+  const committed = updates
     .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
     .map(({ size: _size, acceptedMs: _accepted, countsIn: _round, ...update }) => update)
-  return { closedMs, updates }
+  return { closedMs, updates: committed }
 }
 
 /**

@@ -1,4 +1,4 @@
-// What an edge controller has written down of the way of a round's sum to its parent, in the round's folder:
+// What an edge controller has written down of the way of a sum of a round to its parent, in the round's folder:
 //   outgoing/offer.json      whose updates the parent wants; from here on the sum is what it is
 //   outgoing/sum.json blobs/      the sum, until the parent's round is settled
 //   outgoing/delivered.json  what the parent said of it
@@ -32,9 +32,9 @@ export type Delivered = z.infer<typeof Delivered>
 export class Outgoing {
   readonly #folder: string
 
-  /** @param roundDirectory of the round that the updates were trained from */
-  constructor(roundDirectory: string) {
-    this.#folder = join(roundDirectory, 'outgoing')
+  /** @param folder of this sum alone */
+  constructor(folder: string) {
+    this.#folder = folder
   }
 
   async offer(): Promise<Offer | undefined> {

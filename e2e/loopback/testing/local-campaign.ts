@@ -64,6 +64,8 @@ export interface CampaignSettings {
   readonly strategy: StrategyConfigurationInput
   readonly transfer?: TransferConfigurationInput
   readonly personalization?: Personalization
+  /** Dropped unless given. */
+  readonly lateUpdates?: LateUpdates
 }
 
 /** A node's rows: some function of the features, another number of rows for each node. */
@@ -187,7 +189,7 @@ export class LocalCampaign {
   }
 
   planOf(round: number, changes: Partial<CampaignPlan> = {}): CampaignPlan {
-    const { training, strategy, transfer, personalization } = this.settings
+    const { training, strategy, transfer, personalization, lateUpdates } = this.settings
     const size = NODES.length
     return {
       uid: CAMPAIGN,
@@ -212,7 +214,7 @@ export class LocalCampaign {
       controllersStay: false,
       evaluationDeadlineSeconds: 60,
       tiers: [],
-      lateUpdates: LateUpdates.DROP,
+      lateUpdates: lateUpdates ?? LateUpdates.DROP,
       ...changes,
     }
   }

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { LateUpdates, type CampaignPlan, type TrainingPlan } from '#federation/wire/generated/tributary.ts'
 import { checkCampaignPlan } from '../plans.ts'
-import { campaignPlan } from '../testing/plans.ts'
+import { campaignPlan, tierNode } from '../testing/plans.ts'
 import { acceptUpdate, isLate, noteDropped, placeOf } from './acceptance.ts'
 import { Campaign } from './campaign.ts'
 import { evaluatorsOf } from './evaluators.ts'
 import { campaignState } from './report.ts'
 import { Round } from './round.ts'
+import { unfinishedTraining } from './unfinished.ts'
 
 const base = { digest: `sha256:${'0'.repeat(64)}`, size: 16 }
 const facts = { digest: base.digest, size: 16, samples: 3, steps: 2, loss: 0.5, acceptedMs: 2_000 }
@@ -74,6 +75,59 @@ describe('an update that comes when its round is closed', () => {
     expect(campaignState(campaign, undefined).history).toMatchObject([
       { round: 1, received: 1, late: { counted: 0, dropped: 1 } },
     ])
+  })
+})
+
+describe('an update that comes to an edge controller when its round is closed there', () => {
+  const parent = { settledRound: 0, takesLate: true }
+
+  it.each([
+    { name: 'belongs to its round, for the parent to place', parent, rounds: 2, want: { round: 1 } },
+    { name: 'does so before another round opens', parent, rounds: 1, want: { round: 1 } },
+    {
+      ...{ name: 'is refused where the parent drops it', rounds: 2 },
+      ...{ parent: { ...parent, takesLate: false }, want: { refusal: 'round 1 no longer takes updates' } },
+    },
+    {
+      ...{ name: 'is refused when all is said of its round', rounds: 2 },
+      ...{ parent: { ...parent, settledRound: 1 }, want: { refusal: 'round 1 no longer takes updates' } },
+    },
+  ])('$name', async ({ parent: rules, rounds, want }) => {
+    const campaign = await closedFirst(DROP, { rounds })
+    campaign.parent = rules
+    expect(placeOf(campaign, roundOf(campaign, 1), 'b')).toEqual(want)
+  })
+
+  it('is refused after an attempt that ended short: there is another', async () => {
+    const campaign = await closedFirst(DROP)
+    campaign.parent = parent
+    const second = roundOf(campaign, 2)
+    await second.save('short', { attempt: 1, closedMs: 61_000, reason: 'DeadlineExceeded' })
+    expect(placeOf(campaign, second, 'b')).toHaveProperty('refusal')
+  })
+
+  it.each([
+    { takesLate: true, want: 1 },
+    { takesLate: false, want: undefined },
+  ])('is awaited from its node where the parent takes it: $takesLate', async ({ takesLate, want }) => {
+    const campaign = await closedFirst(DROP)
+    campaign.parent = { ...parent, takesLate }
+    campaign.training.set('b', 1)
+    expect(unfinishedTraining(campaign, 'b')?.number).toBe(want)
+  })
+
+  it('is awaited from a node that the parent knows through its controller alone', async () => {
+    const campaign = await closedFirst(CARRY)
+    const tiers = [tierNode('east', ['b'])]
+    await campaign.applyPlan(checkCampaignPlan(campaignPlan({ lateUpdates: CARRY, tiers })), 0)
+    expect(unfinishedTraining(campaign, 'b')).toBeUndefined()
+    const { participants } = campaignState(campaign, undefined)
+    const said = participants.map((state) => ({ ...state, trainsFrom: state.node === 'b' ? 1 : 0 }))
+    campaign.controllers.report('east', {
+      ...{ round: 2, attempt: 1, problemReason: '', problemMessage: '' },
+      participants: new Map(said.map((state) => [state.node, state])),
+    })
+    expect(unfinishedTraining(campaign, 'b')?.number).toBe(1)
   })
 })
 

@@ -10,7 +10,7 @@ import type { Round } from './round.ts'
 export function placeOf(campaign: Campaign, round: Round, ...nodes: readonly string[]): Placing {
   const { buffering, buffers, current, plan } = campaign
   if (!buffering || !current) {
-    if (round.isCollecting()) return { round: round.number }
+    if (round.isCollecting() || isHandedOn(campaign, round)) return { round: round.number }
     return { refusal: `round ${round.number} no longer takes updates` }
   }
   const facts = {
@@ -25,6 +25,12 @@ export function placeOf(campaign: Campaign, round: Round, ...nodes: readonly str
     },
   }
   return placeUpdate(facts, nodes.length === 1 ? (nodes[0] ?? '') : `${nodes.length} nodes`, round.number)
+}
+
+/** Whether what comes to this round, which is over here, goes to the tier above, which finds a place for it. */
+function isHandedOn({ parent, current }: Campaign, round: Round): boolean {
+  const isOver = round.commit !== undefined || round !== current
+  return isOver && parent?.takesLate === true && round.number > parent.settledRound
 }
 
 /**

@@ -28,6 +28,14 @@ export interface Progress {
   readonly totalSteps: number
 }
 
+/** What the tier above says of rounds that are over here. */
+export interface ParentRules {
+  /** Up to this round everything is said about updates. */
+  readonly settledRound: number
+  /** It finds a place for updates to other closed rounds. */
+  readonly takesLate: boolean
+}
+
 /** How long a participant that dropped off, or all of them after a restart of the hub, are awaited to come back. */
 export const RECONNECT_GRACE_MS = 30_000
 
@@ -58,8 +66,8 @@ export class Campaign {
   startedMs = 0
   /** The edge controllers directly below. */
   readonly controllers: Controllers
-  /** Set at an edge controller: what its parent says is settled. */
-  settledByParent: number | undefined
+  /** Set at an edge controller. */
+  parent: ParentRules | undefined
   readonly #observers = new Observers()
   readonly #abort = new AbortController()
   #tail: Promise<unknown> = Promise.resolve()

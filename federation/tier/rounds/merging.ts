@@ -26,6 +26,9 @@ export interface MergeContext {
   readonly kernels: Kernels
 }
 
+/** A round as far as its committed updates are merged. */
+export type CommittedRound = Pick<Round, 'number' | 'attempt' | 'commit'>
+
 type Inputs = Omit<MergeOptions, 'write' | 'writeState'>
 
 /** Writes the new parameters, and the vectors that the strategy keeps; the caller holds the blobs. */
@@ -70,7 +73,7 @@ function inputsOf(campaign: Campaign, round: Round, { blobs, kernels }: MergeCon
 /** Values of the parameters, of those that training moves, and how many vectors of the latter follow the parameters in an update. */
 function countsOf(
   { start, strategy }: Campaign,
-  round: Round,
+  round: CommittedRound,
 ): { parameterCount: number; trainableCount: number; sections: number } {
   if (!start) throw new Error(`round ${round.number} was opened before its campaign`)
   const parameterCount = round.attempt.base.size / Float32Array.BYTES_PER_ELEMENT
@@ -78,7 +81,11 @@ function countsOf(
 }
 
 /** Committed updates by what holds their bytes: a member of an intermediate update has none of its own. */
-export function updatesToMerge(campaign: Campaign, round: Round, blobs: BlobStore): AcceptedUpdate[] {
+export function updatesToMerge(
+  campaign: Campaign,
+  round: CommittedRound,
+  blobs: BlobStore,
+): AcceptedUpdate[] {
   const { start } = campaign
   if (!start || !round.commit) throw new Error(`round ${round.number} is not committed`)
   const counts = countsOf(campaign, round)

@@ -3,7 +3,7 @@
 import type { Campaign } from './campaign.ts'
 
 export function settledRoundOf(campaign: Campaign): number {
-  if (campaign.settledByParent !== undefined) return campaign.settledByParent
+  if (campaign.parent) return campaign.parent.settledRound
   const merged = [...campaign.rounds.values()].filter(({ result }) => result).map(({ number }) => number)
   const stale = campaign.buffering?.maxStaleness ?? 0
   return Math.max(0, Math.max(0, ...merged) - stale)

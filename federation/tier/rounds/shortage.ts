@@ -11,9 +11,9 @@ type Shortage = NonNullable<Campaign['shortage']>
  * What updates may not take: room for records, and for what the next merge writes. An edge controller writes a sum, and fetches
  * the merged parameters before that may go.
  */
-export function reserveOf({ current, strategy, plan, settledByParent }: Campaign): number {
+export function reserveOf({ current, strategy, plan, parent }: Campaign): number {
   const delta = transferOf(plan.training).download.type === 'Full' ? 0 : 1
-  const merged = settledByParent === undefined ? 1 + strategy.serverState.length : 2
+  const merged = parent ? 2 : 1 + strategy.serverState.length
   return RECORDS_RESERVE_BYTES + (merged + delta) * (current?.attempt.base.size ?? 0)
 }
 
