@@ -55,7 +55,8 @@ interface Place {
   readonly name: string
   readonly endpoint: HubEndpoint
   readonly http: HubHttp
-  readonly client: AggregationClient
+  /** Of the newest stream, whose connection offers take, too: one of its own would have waiting times of its own. */
+  client: AggregationClient
   readonly over: AbortController
 }
 
@@ -122,10 +123,13 @@ export class ParentLink implements Parent {
 
   async #followPlace(listener: LinkListener, signal: AbortSignal): Promise<never> {
     const { log, random, hello, backoff } = this.#options
-    const { endpoint, name } = this.#at
+    const place = this.#at
+    const { endpoint, name } = place
     return await keepStreamOpen<AggregatorMessage, TierAssignment>({
       open: () => {
-        const client = createHubClient(AggregationClient, endpoint)
+        place.client.close()
+        place.client = createHubClient(AggregationClient, endpoint)
+        const { client } = place
         return { call: client.aggregate(), close: () => client.close() }
       },
       onOpen: (send) => {
