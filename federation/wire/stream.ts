@@ -26,7 +26,7 @@ export interface StreamOptions<Request, Response> {
 
 export const FIRST_MESSAGE_MS = 30_000
 /** A stream that lasted this long was a good one: the next failure waits the shortest time. */
-const GOOD_STREAM_MS = 10_000
+export const GOOD_STREAM_MS = 10_000
 
 /** Rejects with the signal's reason, and never otherwise. */
 export async function keepStreamOpen<Request, Response>(

@@ -2,7 +2,8 @@
 // T=e2e/faults/kills` kills at hundreds, and says how long it takes.
 import { expect, it } from 'vitest'
 import { mutant } from '../ledger/testing/mutants.ts'
-import { killAtPoints, type KillSettings } from './kills.ts'
+import type { KillSettings } from './kill-settings.ts'
+import { killAtPoints } from './kills.ts'
 
 /** A dozen starts of a process on a busy machine. */
 const TIMEOUT_MS = 10 * 60_000

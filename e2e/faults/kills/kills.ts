@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { BackoffOptions } from '#federation/wire/backoff.ts'
+import { GOOD_STREAM_MS } from '#federation/wire/stream.ts'
 import { RoundState_Phase, type TrainAssignment } from '#federation/wire/generated/tributary.ts'
 import { CAMPAIGN } from '#federation/tier/testing/plans.ts'
 import { tinyModel } from '#operator/hub/testing/fakes.ts'
@@ -20,30 +20,22 @@ import { judge } from '../ledger/oracle.ts'
 import { runPod } from '../ledger/pod.ts'
 import { nodeName, Tree } from '../ledger/tree.ts'
 import { sumBehind, vectorOf, type Shape } from '../ledger/vectors.ts'
+import type { KillSettings } from './kill-settings.ts'
 import type { Point } from './point.ts'
 import { RoundOnDisk } from './round-on-disk.ts'
 import { assassin, countedAt, type Orders } from './testing/assassin.ts'
-import { victimOf, type Victim, type VictimName } from './victim.ts'
-
-export interface KillSettings {
-  readonly seed: string
-  readonly participants: number
-  /** 0: everybody belongs to the hub. */
-  readonly controllers: number
-  /** Who dies; of the controllers it is always the same one. */
-  readonly victim: VictimName
-  /** Rounds in which it dies. */
-  readonly points: number
-  readonly backoff: BackoffOptions
-  /** Modules that it loads first. */
-  readonly preloads?: readonly URL[]
-}
+import { victimOf, type Victim } from './victim.ts'
 
 const PAYLOAD_VALUES = 500
 const TRAINING_MS = 300
 const POINT_TIMEOUT_MS = 300_000
 /** A blow that was on its way when the round ended has fallen after it. */
 const GRACE_MS = 50
+/**
+ * After so many kills everybody is left alone until their streams count as good: to a controller, which lives on, a hub that comes back
+ * for a moment again and again is away for ever longer.
+ */
+const KILLS_IN_A_ROW = 10
 /** For a round without a kill, in which operations are counted. */
 const NEVER: Orders = { operation: Number.MAX_SAFE_INTEGER, when: 'before' }
 
@@ -71,6 +63,7 @@ export async function killAtPoints(
       const point = await campaign.roundWithKill(points.length)
       if (!point) continue
       points.push(point)
+      if (points.length % KILLS_IN_A_ROW === 0) await sleep(GOOD_STREAM_MS + GRACE_MS)
       onPoint(point)
       // What follows would only say the same again.
       if (point.findings.length > 0) break

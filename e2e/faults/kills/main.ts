@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util'
 import { row, type Row } from '#bench/rows.ts'
 import { RECONNECT_BACKOFF } from '#federation/wire/backoff.ts'
 import { reportFragment } from '../fragment.ts'
-import { killAtPoints, type KillSettings } from './kills.ts'
+import type { KillSettings } from './kill-settings.ts'
+import { killAtPoints } from './kills.ts'
 import type { Point } from './point.ts'
 
 const { values } = parseArgs({
@@ -71,7 +72,7 @@ reportFragment({
     'Hubs and edge controllers, processes of their own, are killed once in every round of their campaigns of',
     `${PARTICIPANTS} participants, half of the hubs above ${CONTROLLERS} controllers: in every other one before or`,
     'after an operation on the disk that chance chooses among all of the round, else at a random time of it. Participants and',
-    'their streams are the edge agent’s own, with its waiting times. Who was killed is started again at once; its round has to go on and',
+    'their streams are the edge agent’s own, with its waiting times; after ten kills in a row all streams are left alone for the 10 s after which they count as good. Who was killed is started again at once; its round has to go on and',
     'to end with all updates, nobody may be told to train whose update was on record when it died, and the merged sum is',
     'held against the acknowledgements as in e2e/faults/ledger. The next step of a controller’s round is the arrival of its zone’s sum,',
     'or, if that was there, the next of the whole campaign.',
