@@ -40,8 +40,14 @@ export class Zone {
     this.folder = folder
   }
 
-  /** In this process. */
+  /** In this process; known to the hub afterwards. */
   async start(): Promise<void> {
+    await this.launch()
+    await this.isThere()
+  }
+
+  /** In this process, wherever its parent is. */
+  async launch(): Promise<void> {
     const { campaign } = this.#zones
     const running = runAggregation({
       ...{ hub: await this.#endpoint(), campaign: CAMPAIGN, tier: this.node.name },
@@ -54,7 +60,6 @@ export class Zone {
       if (!this.#stop.signal.aborted) throw error
     })
     this.#ended.catch(() => undefined)
-    await this.isThere()
   }
 
   /** As a program of its own, to be killed. */
