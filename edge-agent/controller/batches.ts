@@ -5,12 +5,12 @@
 import { join } from 'node:path'
 
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
+import { commitOf } from '#federation/tier/rounds/commit.ts'
 import type { CommittedRound } from '#federation/tier/rounds/merging.ts'
 import type { Round } from '#federation/tier/rounds/round.ts'
 import { listDirectory, readRecord, writeRecord } from '#federation/tier/store/files.ts'
 import { CommitRecord } from '#federation/tier/store/records.ts'
 
-import { commitOfUpdates } from './members.ts'
 import { Outgoing } from './outgoing.ts'
 
 export interface Batch extends CommittedRound {
@@ -26,7 +26,7 @@ export async function batchesOf(campaign: Campaign, round: Round, nowMs: number)
   const names = new Set(known.map(({ participant }) => participant))
   const others = [...round.updates.values()].filter(({ participant }) => !names.has(participant))
   if (others.length > 0) {
-    const commit = commitOfUpdates(others, nowMs)
+    const commit = commitOf(others, nowMs)
     await writeRecord(join(folderOf(round, late.length + 1), 'commit.json'), commit)
     late.push(commit)
   }
@@ -40,7 +40,8 @@ function batchOf({ number, attempt }: Round, commit: CommitRecord, folder: strin
 
 async function lateCommits(round: Round): Promise<CommitRecord[]> {
   const commits: CommitRecord[] = []
-  for (let batch = 1; batch <= (await listDirectory(join(round.directory, 'late'))).length; batch++) {
+  const { length } = await listDirectory(join(round.directory, 'late'))
+  for (let batch = 1; batch <= length; batch++) {
     const commit = await readRecord(join(folderOf(round, batch), 'commit.json'), CommitRecord)
     if (commit) commits.push(commit)
   }

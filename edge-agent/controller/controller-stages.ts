@@ -4,12 +4,12 @@ import type { Logger } from 'pino'
 
 import type { Clock } from '#federation/tier/clock.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
+import { commitOf } from '#federation/tier/rounds/commit.ts'
 import { Round } from '#federation/tier/rounds/round.ts'
 import type { Stages } from '#federation/tier/rounds/stages.ts'
 import type { AttemptRecord } from '#federation/tier/store/records.ts'
 import type { TierPlan } from '#federation/wire/generated/tributary.ts'
 
-import { commitOf } from './members.ts'
 import { attemptOf, endOfOvertaken, evaluatedOnly, resultOf, startRecordOf } from './round-plan.ts'
 
 export interface ControllerStagesContext {
@@ -63,7 +63,8 @@ export class ControllerStages implements Stages {
     let changed = false
     for (const round of [...campaign.rounds.values()].filter(({ number }) => number < before)) {
       const end = endOfOvertaken(round)
-      if (end === 'commit') await round.save('commit', commitOf(campaign, round, now))
+      if (end === 'commit')
+        await round.save('commit', commitOf(campaign.buffers.of(round.number).values(), now))
       if (end === 'short') {
         const { attempt } = round.attempt
         await round.save('short', { attempt, closedMs: now, reason: 'RoundOvertaken' })

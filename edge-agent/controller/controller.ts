@@ -187,14 +187,15 @@ export class Controller {
     const checked = checkCampaignPlan({ ...plan, ...OWN_RULES })
     const parent = { settledRound, takesLate: plan.lateUpdates !== LateUpdates.DROP }
     const directory = join(this.#parts.stateFolder, 'campaigns', plan.uid)
+    const campaign =
+      this.#running?.campaign ??
+      (await Campaign.load(directory)) ??
+      (await Campaign.create(directory, checked))
+    campaign.parent = parent
     if (!this.#running) {
-      const campaign = (await Campaign.load(directory)) ?? (await Campaign.create(directory, checked))
-      campaign.parent = parent
       this.#running = this.#run(campaign)
       if (this.#up.isOpen) this.#begin(this.#running)
     }
-    const { campaign } = this.#running
-    campaign.parent = parent
     await campaign.applyPlan(checked, this.#parts.clock.now())
     if (checked.finished && !checked.controllersStay) this.#parts.onFinished('the campaign is over')
   }

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { referenceKernels } from '#federation/aggregation/reference-kernels.ts'
 import { checkCampaignPlan } from '#federation/tier/plans.ts'
 import { Campaign } from '#federation/tier/rounds/campaign.ts'
+import { commitOf } from '#federation/tier/rounds/commit.ts'
 import { Round } from '#federation/tier/rounds/round.ts'
 import { BlobStore } from '#federation/tier/store/blobs.ts'
 import { SpareFiles } from '#federation/tier/store/spares.ts'
@@ -20,7 +21,6 @@ import type { IntermediateOffer, OfferAnswer } from '#federation/wire/generated/
 import type { HubRequest } from '#federation/wire/http.ts'
 
 import { Delivery, type Parent } from './delivery.ts'
-import { commitOf } from './members.ts'
 import { Outgoing } from './outgoing.ts'
 
 interface Reply {
@@ -103,7 +103,7 @@ beforeEach(async () => {
   campaign.rounds.set(1, round)
   await accept('a', 1, [1, 2])
   await accept('b', 3, [10, 20])
-  await round.save('commit', commitOf(campaign, round, 0))
+  await round.save('commit', commitOf(campaign.buffers.of(1).values(), 0))
 })
 afterEach(async () => {
   await campaign.stop()

@@ -5,8 +5,8 @@ import { toTierError } from '../serving/errors.ts'
 import type { HubMetrics } from '../serving/metrics.ts'
 import type { Clock } from '../clock.ts'
 import type { SpareFiles } from '../store/spares.ts'
-import type { CommitRecord } from '../store/records.ts'
 import type { Campaign } from './campaign.ts'
+import { commitOf } from './commit.ts'
 import { decideRound, type RoundDecision } from './decide.ts'
 import { Round } from './round.ts'
 import { fullDisk, isShort } from './shortage.ts'
@@ -134,7 +134,7 @@ export class CampaignRunner {
     const decision = decideRound(this.#campaign.facts(round), nowMs)
     switch (decision.act) {
       case 'commit':
-        await round.save('commit', { closedMs: nowMs, updates: this.#countingIn(round) })
+        await round.save('commit', commitOf(this.#campaign.buffers.of(round.number).values(), nowMs))
         break
       case 'endShort':
         await round.save('short', {
@@ -153,12 +153,6 @@ export class CampaignRunner {
       case 'merge':
     }
     return decision
-  }
-
-  #countingIn(round: Round): CommitRecord['updates'] {
-    return [...this.#campaign.buffers.of(round.number).values()]
-      .toSorted((a, b) => (a.participant < b.participant ? -1 : 1))
-      .map(({ size: _size, acceptedMs: _accepted, countsIn: _round, ...update }) => update)
   }
 
   async #forgetOldRounds(): Promise<void> {
