@@ -20,16 +20,14 @@ describe('a campaign in three tiers', { timeout: 120_000 }, () => {
     const { campaign } = zones
     const city = zones.zone('city', [C], { minimumUpdates: 3, deadlineSeconds: 50 })
     const street = zones.zone('street', [A, B], { parent: 'city', minimumUpdates: 2 })
-    const planOf = campaign.planOf.bind(campaign)
-    campaign.planOf = (round, changes) => ({ ...planOf(round), tiers: [city.node, street.node], ...changes })
+    zones.planWith(city, street)
     await campaign.apply(campaign.planOf(1, { round: undefined }))
     await city.start()
     await street.launch()
     await zones.startPods(A, B, C)
     const found = await modelAfter(campaign, 2)
-    const metric = await campaign.hub.registry.getSingleMetric('tributary_hub_sent_bytes_total')?.get()
     // What the test itself fetched is left out.
-    expect((metric?.values[0]?.value ?? 0) - found.byteLength).toBe(await city.cachedBytes())
+    expect((await zones.sentByHub()) - found.byteLength).toBe(await city.cachedBytes())
     expect(await street.cachedBytes()).toBe(await city.cachedBytes())
     expectClose(found, wanted)
     const { history, tiers } = await campaign.state()

@@ -27,8 +27,7 @@ async function tiered(
   ends.push(async () => await zones.end())
   const [east, west] = [zones.zone('east', [A, B], { minimumUpdates: 2 }), zones.zone('west', [C])]
   const { campaign } = zones
-  const planOf = campaign.planOf.bind(campaign)
-  campaign.planOf = (round, changes) => ({ ...planOf(round), tiers: [east.node, west.node], ...changes })
+  zones.planWith(east, west)
   await campaign.apply(campaign.planOf(1, { round: undefined }))
   await Promise.all([start(east), start(west)])
   return { zones, east, west }
@@ -51,11 +50,6 @@ async function receivedBy({ zones }: Tiered, tier: string): Promise<number | und
   return tiers.find(({ name }) => name === tier)?.received
 }
 
-async function sentByHub({ zones }: Tiered): Promise<number> {
-  const metric = await zones.campaign.hub.registry.getSingleMetric('tributary_hub_sent_bytes_total')?.get()
-  return metric?.values[0]?.value ?? Number.NaN
-}
-
 // Each case runs a campaign twice, or programs that are killed and started again.
 describe('a campaign in zones', { timeout: 240_000 }, () => {
   it('ends with the model of the same campaign without zones, and each blob goes to a zone once', async () => {
@@ -64,7 +58,7 @@ describe('a campaign in zones', { timeout: 240_000 }, () => {
     await startPods(all)
     const found = await modelAfter(all.zones.campaign, 3)
     // What the test itself fetched is left out.
-    const sent = (await sentByHub(all)) - found.byteLength
+    const sent = (await all.zones.sentByHub()) - found.byteLength
     expectClose(found, wanted)
     expect(sent).toBe((await all.east.cachedBytes()) + (await all.west.cachedBytes()))
     expect(await all.zones.campaign.state()).toMatchObject({

@@ -63,10 +63,10 @@ export async function killAtPoints(
       const point = await campaign.roundWithKill(points.length)
       if (!point) continue
       points.push(point)
-      if (points.length % KILLS_IN_A_ROW === 0) await sleep(GOOD_STREAM_MS + GRACE_MS)
       onPoint(point)
       // What follows would only say the same again.
       if (point.findings.length > 0) break
+      if (points.length % KILLS_IN_A_ROW === 0) await sleep(GOOD_STREAM_MS + GRACE_MS)
     }
     return points
   } finally {

@@ -1,6 +1,8 @@
 // What a campaign in zones is held against: the same campaign without zones.
 import { expect } from 'vitest'
 
+import { relativeDistance } from '#e2e/faults/tiers/distance.ts'
+
 import { type CampaignSettings, LocalCampaign, NODES } from './local-campaign.ts'
 
 export const SETTINGS: CampaignSettings = {
@@ -29,7 +31,5 @@ export async function modelAfter(campaign: LocalCampaign, rounds: number): Promi
 /** Within 1e-6 of the largest value: each round trains on from what the rounding of the round before left. */
 export function expectClose(found: Float32Array, wanted: Float32Array): void {
   expect(found).toHaveLength(wanted.length)
-  const largest = Math.max(...wanted.map(Math.abs))
-  const distances = wanted.map((value, index) => Math.abs((found[index] ?? Number.NaN) - value))
-  expect(Math.max(...distances)).toBeLessThanOrEqual(1e-6 * largest)
+  expect(relativeDistance(wanted, found)).toBeLessThanOrEqual(1e-6)
 }

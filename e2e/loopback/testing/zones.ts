@@ -159,6 +159,21 @@ export class Zones {
     return zone
   }
 
+  /** From now on plans name these zones. */
+  planWith(...zones: readonly Zone[]): void {
+    const { campaign } = this
+    const planOf = campaign.planOf.bind(campaign)
+    campaign.planOf = (round, changes) => {
+      return { ...planOf(round), tiers: zones.map(({ node }) => node), ...changes }
+    }
+  }
+
+  /** Bytes of blobs that left the hub, to whomever. */
+  async sentByHub(): Promise<number> {
+    const metric = await this.campaign.hub.registry.getSingleMetric('tributary_hub_sent_bytes_total')?.get()
+    return metric?.values[0]?.value ?? Number.NaN
+  }
+
   /** With the hub's address, as the operator starts them. */
   async startPods(...nodes: readonly string[]): Promise<void> {
     const { campaign } = this
