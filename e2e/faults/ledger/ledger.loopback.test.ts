@@ -27,17 +27,18 @@ describe('a storm over a hub', () => {
     TIMEOUT_MS,
   )
 
-  it.each<[keyof typeof HUB_MUTANTS, string]>([
-    ['forgetful', 'lost'],
-    ['repetitive', 'payload'],
-    ['agreeable', 'otherBytes'],
-    ['hospitable', 'lost'],
+  it.each<[keyof typeof HUB_MUTANTS, readonly string[]]>([
+    ['forgetful', ['lost']],
+    // Two of n + 1 updates, where n were committed, come nearer to a count of 2 the more of them there are.
+    ['repetitive', ['payload', 'twice']],
+    ['agreeable', ['otherBytes']],
+    ['hospitable', ['lost']],
   ])(
     'shows that a %s hub is wrong (%s)',
-    async (name, kind) => {
+    async (name, kinds) => {
       const settings = { participants: 20, controllers: 0, rounds: 2, killsPerRound: 0 }
       const result = await storm({ seed: name, ...settings, preloads: { hub: [mutant(name)] } })
-      expect(kindsOf(result)).toContain(kind)
+      expect(kinds).toContain(kindsOf(result)[0])
     },
     TIMEOUT_MS,
   )

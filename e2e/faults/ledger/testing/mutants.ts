@@ -4,7 +4,7 @@
  */
 import { registerHooks } from 'node:module'
 
-interface Mutant {
+export interface Mutant {
   /** End of the path of the file that is changed. */
   readonly file: string
   readonly right: string
@@ -33,7 +33,7 @@ export const HUB_MUTANTS = {
   /** Acknowledges what comes after the merge. */
   hospitable: {
     file: '/federation/tier/rounds/acceptance.ts',
-    right: 'if (round.isCollecting()) return',
+    right: 'if (round.isCollecting() || isHandedOn(campaign, round)) return',
     wrong: 'return',
   },
 } satisfies Record<string, Mutant>
@@ -42,8 +42,8 @@ export const CONTROLLER_MUTANTS = {
   /** Sends the sum of all that it took, also of what the hub said that it counts already. */
   careless: {
     file: '/edge-agent/controller/delivery.ts',
-    right: 'round.commit?.updates.filter(({ participant }) => wanted.has(participant)) ?? []',
-    wrong: 'round.commit?.updates ?? []',
+    right: 'batch.commit.updates.filter(({ participant }) => wanted.has(participant))',
+    wrong: 'batch.commit.updates',
   },
   /** Starts again without the updates that lie on its disk. */
   amnesiac: {
@@ -53,7 +53,7 @@ export const CONTROLLER_MUTANTS = {
   },
 } satisfies Record<string, Mutant>
 
-const MUTANTS = { ...HUB_MUTANTS, ...CONTROLLER_MUTANTS }
+export const MUTANTS = { ...HUB_MUTANTS, ...CONTROLLER_MUTANTS }
 
 export function mutant(name: keyof typeof MUTANTS): URL {
   return new URL(`?mutant=${name}`, import.meta.url)
