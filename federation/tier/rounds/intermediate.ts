@@ -10,8 +10,11 @@ import { placeOf } from './acceptance.ts'
 import type { Campaign } from './campaign.ts'
 import type { Round } from './round.ts'
 
-/** Offers of one tier to one round that are written down: it makes another one only when an update came another way meanwhile. */
-const MOST_OFFERS = 256
+/**
+ * Offers of one tier to one round whose bytes have not come: it makes another one only when an update came another way meanwhile. Those
+ * that count are bounded by the nodes, as each has one at least.
+ */
+const MOST_OPEN_OFFERS = 256
 
 interface Offer {
   readonly tier: string
@@ -43,9 +46,12 @@ export async function answerOffer(
 }
 
 async function saveOffer(round: Round, key: string, record: OfferRecord): Promise<void> {
-  const known = await listDirectory(join(round.offerDirectory(key), '..'))
-  if (known.length >= MOST_OFFERS && !known.includes(key.slice(record.tier.length + 1))) {
-    const detail = `tier ${record.tier} has made ${known.length} offers to round ${round.number} already`
+  const names = await listDirectory(join(round.offerDirectory(key), '..'))
+  const open = names
+    .map((name) => `${record.tier}/${name}`)
+    .filter((known) => !round.intermediates.has(known))
+  if (open.length >= MOST_OPEN_OFFERS && !open.includes(key)) {
+    const detail = `the bytes of ${open.length} offers of tier ${record.tier} to round ${round.number} have not come`
     throw new TierError('tooLarge', 'TooManyOffers', detail)
   }
   await writeRecord(join(round.offerDirectory(key), 'offer.json'), record)
