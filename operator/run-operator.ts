@@ -9,7 +9,7 @@ import { edgeModelReconciler } from './edge-model/reconciler.ts'
 import { federatedRoundReconciler } from './federated-round/reconciler.ts'
 import type { PodSettings } from './federated-round/pod.ts'
 import type { HubClient } from './hub-client/hub-client.ts'
-import type { KubeClient } from './kube/api.ts'
+import type { KubeClient, Selection } from './kube/api.ts'
 import type { ReadonlyCache } from './kube/cache.ts'
 import type { Clock } from './kube/clock.ts'
 import { runController } from './kube/controller.ts'
@@ -109,7 +109,10 @@ export async function lead(
   await Promise.all(allOf(caches).map((cache) => cache.whenSynced(signal)))
   const client = options.client.guardedBy(leadership)
   const events = createEventRecorder({ ...options, client, controller: 'tributary.dev/operator' })
-  const sources = { ...caches, hub: options.hub, now: () => options.clock.now() }
+  const sources = {
+    ...{ ...caches, hub: options.hub, now: () => options.clock.now() },
+    listPods: (selection: Selection) => client.listAll(pods, selection),
+  }
   const context = { client, hub: options.hub, pods: options.podSettings }
   const work = (name: string, reconcileKey: (key: Key) => Promise<ReconcileResult>): Running => {
     const queue = createWorkQueue(options)

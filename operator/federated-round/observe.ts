@@ -3,6 +3,7 @@
 import { ask } from '#operator/hub-client/from-hub.ts'
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
 import type { ReadonlyCache } from '#operator/kube/cache.ts'
+import type { Selection } from '#operator/kube/api.ts'
 import type { Node, Pod } from '#operator/kube/resources.ts'
 import type { ObjectRef } from '#operator/kube/types.ts'
 import { COMPONENTS, LABELS } from '#crds/names.ts'
@@ -10,6 +11,7 @@ import { ModelState_Phase as Phase } from '#federation/wire/generated/tributary.
 import type { ModelState } from '#federation/wire/generated/tributary.ts'
 import type { DeviceProfileResource, EdgeModelResource, FederatedRoundResource } from '#operator/resources.ts'
 import { controllerView, nodeView, observedOf, podView } from '#operator/views.ts'
+import type { FederatedRound } from '#operator/objects.ts'
 import type { ModelView, Observation } from './decision.ts'
 
 export interface Sources {
@@ -18,6 +20,8 @@ export interface Sources {
   profiles: ReadonlyCache<DeviceProfileResource>
   nodes: ReadonlyCache<Node>
   pods: ReadonlyCache<Pod>
+  /** Pods as the API server has them now. */
+  listPods: (selection: Selection) => Promise<Pod[]>
   hub: HubClient
   now: () => number
 }
@@ -33,6 +37,8 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
   const pods = sources.pods.list((pod) => pod.metadata.labels?.[LABELS.federatedRound] === round.uid)
   const isController = ({ metadata }: Pod): boolean =>
     metadata.labels?.[LABELS.component] === COMPONENTS.controller
+  const controllers = pods.filter(isController)
+  const others = await unseenControllers(sources, round, controllers)
   const model = sources.models.get({ namespace: round.namespace, name: round.spec.modelRef.name })
   return {
     now: sources.now(),
@@ -42,9 +48,26 @@ export async function observe(sources: Sources, ref: ObjectRef): Promise<Observa
     missingProfiles: named.filter(({ profile }) => !profile).map(({ name }) => name),
     nodes: sources.nodes.list().map(nodeView),
     pods: pods.filter((pod) => !isController(pod)).map(podView),
-    controllers: pods.filter(isController).map(controllerView),
+    controllers: [...controllers, ...others].map(controllerView),
     campaign: await ask(() => sources.hub.getCampaign(round.uid)),
   }
+}
+
+/**
+ * Pods of edge controllers that the status knows by their UID and the cache does not show. The caches of rounds and of pods are filled
+ * by two watches; a controller that only the slower one has not told of must not count as deleted, as another would take over from it.
+ */
+async function unseenControllers(
+  { listPods }: Sources,
+  { namespace, uid, status }: FederatedRound,
+  shown: readonly Pod[],
+): Promise<Pod[]> {
+  const names = new Set(shown.map(({ metadata }) => metadata.name))
+  const unseen = (status?.tiers ?? []).filter(({ pod, podUid }) => podUid !== undefined && !names.has(pod))
+  if (unseen.length === 0) return []
+  const wanted = new Set(unseen.map(({ pod }) => pod))
+  const found = await listPods({ namespace, labelSelector: `${LABELS.federatedRound}=${uid}` })
+  return found.filter(({ metadata }) => wanted.has(metadata.name))
 }
 
 async function modelView(hub: HubClient, model: EdgeModelResource): Promise<ModelView> {
