@@ -8,6 +8,7 @@ import {
   ModelVersion,
   RoundState,
   RoundState_Phase,
+  TierState,
 } from '#federation/wire/generated/tributary.ts'
 import type { CampaignPlan, Change, ModelPlan, PublishRequest } from '#federation/wire/generated/tributary.ts'
 import type { HubClient } from '#operator/hub-client/hub-client.ts'
@@ -129,6 +130,16 @@ export class ScriptedHub implements HubClient {
       ...changes,
     })
     campaign.state = { ...campaign.state, current }
+    this.#tell(ChangeKind.CAMPAIGN, campaign.plan)
+  }
+
+  /** All edge controllers of the namespace's campaign, each in its planned epoch, are connected, but for those that are silent. */
+  hear(namespace: string, { silent = [] }: { silent?: readonly string[] } = {}): void {
+    const campaign = this.campaignOf(namespace)
+    const tiers = campaign.plan.tiers.map(({ name, epoch }) =>
+      TierState.fromPartial({ name, epoch, connected: !silent.includes(name), lastSeenUnixMs: 1e12 }),
+    )
+    campaign.state = { ...campaign.state, tiers }
     this.#tell(ChangeKind.CAMPAIGN, campaign.plan)
   }
 

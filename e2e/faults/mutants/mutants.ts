@@ -259,6 +259,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'the epoch of an edge controller is told after its pod is made',
+    scenario: 'zones',
+    plans: [],
+    edits: [
+      {
+        file: 'operator/reconcile.ts',
+        from: '  if (status) {\n    const write',
+        to: "  for (const action of actions) if ((action as { kind: string }).kind === 'createController') await reconciler.act(action, seen)\n  if (status) {\n    const write",
+      },
+    ],
+  },
+  {
     name: 'a training pod that failed is left as it is',
     scenario: 'repaired',
     plans: [],

@@ -29,7 +29,8 @@ export interface Laboratory {
 
 export const LANE_LABEL = 'faults.tributary.dev/lane'
 
-const NODES_A_LANE = 3
+/** Of each node of a lane. */
+const ZONES = ['east', 'east', 'west']
 
 const serviceAccounts = resourceType<KubeObject>({
   apiVersion: 'v1',
@@ -81,9 +82,10 @@ export async function joinLaboratory(
 }
 
 async function makeLane(direct: KubeClient, name: string): Promise<Lane> {
-  const own = Array.from({ length: NODES_A_LANE }, (_, index) => `edge-${String(index + 1)}-${name}`)
-  for (const node of own) {
-    const labels = { tier: 'edge', [LANE_LABEL]: name, place: node }
+  const own = ZONES.map((_, index) => `edge-${String(index + 1)}-${name}`)
+  for (const [index, node] of own.entries()) {
+    const zone = { 'topology.kubernetes.io/zone': ZONES[index] ?? '' }
+    const labels = { tier: 'edge', [LANE_LABEL]: name, place: node, ...zone }
     await direct.create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name: node, labels } })
     await setReady(direct, node, 'True')
   }

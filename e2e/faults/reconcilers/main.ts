@@ -37,14 +37,14 @@ const { values } = parseArgs({
 const PATIENCE = { patienceMs: 60_000, requestTimeoutMs: 2_500 }
 
 const ABOUT = [
-  'After Sieve’s method. Nine scenarios are played twice without a fault against a real etcd and kube-apiserver, with a',
+  'After Sieve’s method. Ten scenarios are played twice without a fault against a real etcd and kube-apiserver, with a',
   'fault proxy in between and a scripted hub; pods are bound, started and ended by a kubelet that the test plays. What both',
   'runs did is the golden trace. Then each plan makes one thing of it go wrong: the operator dies before or after a write',
   'or a call to the hub; a write’s answer is lost, or is 409, 429, 500, a reset, or silence; an event is lost with what follows (and the',
   'version then too old), comes twice or late; a read, or the lists of an operator started again, show the past. A plan is good',
   'when at every checkpoint all objects, the hub’s data, and the numbers of objects made and removed and of rounds opened are',
   'the golden ones; when no write follows although everything is looked at again; and when it held all along that a',
-  'status is written over what it was derived from, a pod deleted by UID, no plan given to the hub before the finalizer is set and the status says so, and the finalizer',
+  'status is written over what it was derived from, a pod deleted by UID, no plan given to the hub before the finalizer is set and the status says so, no edge controller created before the status tells of its epoch, and the finalizer',
   'removed after the hub’s data and the pods. The operator’s death is the end of all its connections, in one process; its delays pass',
   '20 times faster than by the clock.',
 ].join(' ')

@@ -19,7 +19,7 @@ afterAll(async () => {
 })
 
 it('end as without a fault, whatever fails', { timeout: 300_000 }, async () => {
-  const golden = await learn(laboratory, ['campaign', 'replaced', 'model', 'profile'], PATIENCE)
+  const golden = await learn(laboratory, ['campaign', 'replaced', 'zones', 'model', 'profile'], PATIENCE)
   const plans = selection(allPlans(golden), 40, 5)
   expect(new Set(plans.map(familyOf))).toEqual(new Set(['crash', 'apiError', 'watch', 'staleRead', 'hub']))
   const verdicts = await runPlans(plans, { laboratory, golden, ...PATIENCE, onVerdict: () => 'go on' })

@@ -1,6 +1,6 @@
 // What must hold at every moment, not only at the end: judged by what the API server committed for the operator, in the
 // order in which it answered.
-import { FINALIZER } from '#crds/names.ts'
+import { FINALIZER, LABELS } from '#crds/names.ts'
 import type { ProxiedRequest } from '#operator/kube/testing/fault-rules.ts'
 import type { KubeObject } from '#operator/kube/types.ts'
 import type { ScriptedHub } from '#operator/testing/scripted-hub.ts'
@@ -10,7 +10,7 @@ interface Body {
   kind?: string
   metadata?: Partial<KubeObject['metadata']>
   preconditions?: { uid?: string }
-  status?: { phase?: string }
+  status?: { phase?: string; tiers?: { zone: string; epoch: number }[] }
   items?: KubeObject[] | null
 }
 
@@ -23,7 +23,9 @@ export class Safety {
   readonly #held = new Set<string>()
   /** What the status of each object says in its newest version so far, by UID: a plan may show an older one. */
   readonly #phases = new Map<string, { version: number; phase: string }>()
-  /** Training pods that were created and whose deletion was not committed. */
+  /** The latest epoch of each zone that a status was seen to tell of, by the UID of its object and the zone. */
+  readonly #epochs = new Map<string, number>()
+  /** Pods that were created and whose deletion was not committed. */
   readonly #pods = new Set<string>()
 
   constructor(hub: ScriptedHub) {
@@ -48,6 +50,10 @@ export class Safety {
   seen({ metadata, status }: Body): void {
     const uid = metadata?.uid ?? ''
     if (metadata?.finalizers?.includes(FINALIZER)) this.#held.add(uid)
+    for (const { zone, epoch } of status?.tiers ?? []) {
+      const key = `${uid}/${zone}`
+      this.#epochs.set(key, Math.max(epoch, this.#epochs.get(key) ?? 0))
+    }
     const version = Number(metadata?.resourceVersion)
     if (status?.phase === undefined || version < (this.#phases.get(uid)?.version ?? 0)) return
     this.#phases.set(uid, { version, phase: status.phase })
@@ -70,8 +76,11 @@ export class Safety {
 
   #podCreated({ metadata }: Body): void {
     this.#pods.add(metadata?.name ?? '')
-    if (!metadata?.ownerReferences?.some(({ controller }) => controller === true))
-      this.violations.add('a pod was created that the garbage collector would never find')
+    const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true)
+    if (!owner) this.violations.add('a pod was created that the garbage collector would never find')
+    const { [LABELS.zone]: zone, [LABELS.epoch]: epoch } = metadata?.labels ?? {}
+    if (zone !== undefined && Number(epoch) > (this.#epochs.get(`${owner?.uid}/${zone}`) ?? 0))
+      this.violations.add('an edge controller was created in an epoch that no status had told of')
   }
 
   #letGo({ kind, metadata }: Body): void {

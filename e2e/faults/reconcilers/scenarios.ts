@@ -1,21 +1,31 @@
 // What happens in a plan's namespace beside the fault: manifests come and go, the hub and the kubelet do their part.
 // Each step waits for what it needs to be true in the world, never for a time.
-import type { FederatedRoundSpec } from '#crds/federated-round.ts'
-import { API_VERSION } from '#crds/names.ts'
 import { ModelState_Phase, RoundState_Phase } from '#federation/wire/generated/tributary.ts'
 import { AgentState } from '#federation/wire/generated/tributary.ts'
-import type { KubeObject, ResourceType } from '#operator/kube/types.ts'
 import { deviceProfiles, edgeModels, federatedRounds } from '#operator/resources.ts'
 import { setReady } from './laboratory.ts'
 import type { Stage } from './stage.ts'
+import {
+  applyAll,
+  edit,
+  ends,
+  modelManifest,
+  modelOf,
+  NAME,
+  PROFILE,
+  profileManifest,
+  remove,
+  removeAll,
+  roundManifest,
+  roundOf,
+  trains,
+} from './steps.ts'
+import { placeOf } from './world.ts'
 
 export interface Scenario {
   name: string
   play: (stage: Stage) => Promise<void>
 }
-
-const NAME = 'digits'
-const PROFILE = 'gateway'
 
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'campaign', play: campaign },
@@ -25,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'replaced', play: replaced },
   { name: 'narrowed', play: narrowed },
   { name: 'awaited', play: awaited },
+  { name: 'zones', play: zones },
   { name: 'model', play: model },
   { name: 'profile', play: profile },
 ]
@@ -80,7 +91,7 @@ async function repaired(stage: Stage): Promise<void> {
   await applyAll(stage, {})
   await trains(stage, 1)
   const failing = stage.node(0)
-  await stage.world.fail(failing)
+  await stage.world.fail(`Pod of ${failing}`)
   await stage.until('the pod is made anew', () => stage.world.made.get(`Pod of ${failing}`)?.size === 2)
   await trains(stage, 1)
   await setReady(stage.direct, stage.node(1), 'Unknown')
@@ -123,7 +134,7 @@ async function narrowed(stage: Stage): Promise<void> {
   await edit(stage, deviceProfiles, PROFILE, { nodeSelector })
   await stage.until('the pod is gone', () => stage.world.truth.pods.size === 2)
   stage.hub.endRound(stage.namespace)
-  await trains(stage, 2, { nodes: 2 })
+  await trains(stage, 2, { pods: 2 })
   stage.hub.endRound(stage.namespace)
   await ends(stage, 'Completed')
   await stage.until('the model shows the version', () => modelOf(stage)?.status?.latestVersion === 'v3')
@@ -150,6 +161,64 @@ async function awaited(stage: Stage): Promise<void> {
   await stage.direct.create(deviceProfiles, profileManifest(stage))
   await trains(stage, 1)
   stage.hub.endRound(stage.namespace)
+  await ends(stage, 'Completed')
+  await stage.checkpoint('completed')
+  await removeAll(stage)
+}
+
+/**
+ * Two zones: the node of an edge controller is lost and another one takes over, whose pod fails; the controllers stay until the
+ * agents of their zones have the campaign's version.
+ */
+async function zones(stage: Stage): Promise<void> {
+  const placedOn = (place: string): object => ({
+    type: 'Zones',
+    zones: {
+      controller: {
+        nodeSelector: {
+          matchExpressions: [{ key: 'place', operator: 'In', values: [place, stage.node(2)] }],
+        },
+      },
+    },
+  })
+  const serve = (version: number): void => {
+    const agents = stage.lane.nodes.map((node) =>
+      AgentState.fromPartial({ node, version, digest: `sha256:${version}`, connected: true }),
+    )
+    stage.hub.report(stage.namespace, { agents })
+  }
+  const isPlaced = async (zone: string, epoch: number): Promise<void> => {
+    const runs = (): boolean =>
+      stage.world.running().some((pod) => placeOf(pod) === `Controller of ${zone}, epoch ${epoch}`)
+    const isPlanned = (): boolean =>
+      stage.hub
+        .campaignOf(stage.namespace)
+        .plan.tiers.some((tier) => tier.name === zone && tier.epoch === epoch)
+    await stage.until(`zone ${zone} has a controller of epoch ${epoch}`, () => runs() && isPlanned())
+  }
+  await applyAll(stage, { rounds: 2, hierarchy: placedOn(stage.node(0)) })
+  await trains(stage, 1, { pods: 5 })
+  stage.hub.hear(stage.namespace)
+  await stage.checkpoint('in zones')
+  await edit(stage, federatedRounds, NAME, { hierarchy: placedOn(stage.node(1)) })
+  stage.hub.hear(stage.namespace, { silent: ['east'] })
+  await setReady(stage.direct, stage.node(0), 'False')
+  await isPlaced('east', 2)
+  stage.hub.hear(stage.namespace)
+  await setReady(stage.direct, stage.node(0), 'True')
+  await trains(stage, 1, { pods: 5 })
+  await stage.checkpoint('taken over')
+  await stage.world.fail('Controller of east, epoch 2')
+  await isPlaced('east', 3)
+  await trains(stage, 1, { pods: 5 })
+  stage.hub.hear(stage.namespace)
+  serve(1)
+  stage.hub.endRound(stage.namespace)
+  await trains(stage, 2, { pods: 5 })
+  stage.hub.endRound(stage.namespace)
+  await stage.until('the campaign is Completed', () => roundOf(stage)?.status?.phase === 'Completed')
+  await stage.until('the controllers are left', () => stage.world.truth.pods.size === 2)
+  serve(2)
   await ends(stage, 'Completed')
   await stage.checkpoint('completed')
   await removeAll(stage)
@@ -211,74 +280,4 @@ async function profile(stage: Stage): Promise<void> {
   await stage.checkpoint('all nodes')
   await remove(stage, deviceProfiles, PROFILE)
   await stage.checkpoint('removed')
-}
-
-async function applyAll(stage: Stage, spec: object): Promise<void> {
-  await stage.direct.create(deviceProfiles, profileManifest(stage))
-  await stage.direct.create(edgeModels, modelManifest(stage))
-  await stage.direct.create(federatedRounds, roundManifest(stage, spec))
-}
-
-/** The round is open at the hub, and a pod runs on each node. */
-async function trains(
-  stage: Stage,
-  round: number,
-  { attempt = 1, nodes = 3 }: { attempt?: number; nodes?: number } = {},
-): Promise<void> {
-  const isOpen = (): boolean =>
-    [...stage.hub.campaigns.values()].some(
-      ({ plan, state: { current } }) =>
-        plan.uid === roundOf(stage)?.metadata.uid &&
-        current?.round === round &&
-        current.attempt === attempt &&
-        current.phase === RoundState_Phase.COLLECTING,
-    )
-  await stage.until(`round ${round}.${attempt} is open and ${nodes} pods run`, () => {
-    return isOpen() && stage.world.running().length === nodes && stage.world.truth.pods.size === nodes
-  })
-}
-
-async function ends(stage: Stage, phase: string): Promise<void> {
-  await stage.until(`the campaign is ${phase}`, () => roundOf(stage)?.status?.phase === phase)
-  await stage.until('no pod is left', () => stage.world.truth.pods.size === 0)
-}
-
-async function removeAll(stage: Stage): Promise<void> {
-  await remove(stage, federatedRounds, NAME)
-  await remove(stage, edgeModels, NAME)
-  await remove(stage, deviceProfiles, PROFILE)
-  await stage.checkpoint('removed')
-}
-
-async function remove(stage: Stage, type: ResourceType<KubeObject>, name: string): Promise<void> {
-  const caches = { FederatedRound: 'rounds', EdgeModel: 'models', DeviceProfile: 'profiles' } as const
-  await stage.direct.delete(type, { namespace: stage.namespace, name })
-  const cache = stage.world.truth[caches[type.kind as keyof typeof caches]]
-  await stage.until(`${type.kind} ${name} is gone`, () => cache.size === 0)
-}
-
-async function edit(stage: Stage, type: ResourceType<KubeObject>, name: string, spec: object): Promise<void> {
-  await stage.direct.mergePatch(type, { namespace: stage.namespace, name }, { spec })
-}
-
-const roundOf = ({ world, namespace }: Stage) => world.truth.rounds.get({ namespace, name: NAME })
-const modelOf = ({ world, namespace }: Stage) => world.truth.models.get({ namespace, name: NAME })
-
-function profileManifest({ namespace }: Stage) {
-  const datasets = [{ name: NAME, hostPath: '/srv/digits/samples.csv', labelColumns: ['label'] }]
-  const spec = { nodeSelector: { matchLabels: { tier: 'edge' } }, datasets }
-  return { apiVersion: API_VERSION, kind: 'DeviceProfile', metadata: { name: PROFILE, namespace }, spec }
-}
-
-function modelManifest({ namespace }: Stage, more: object = {}) {
-  const spec = { source: { storageUri: 'configmap://digits/model.onnx' }, ...more }
-  return { apiVersion: API_VERSION, kind: 'EdgeModel', metadata: { name: NAME, namespace }, spec }
-}
-
-function roundManifest({ namespace }: Stage, more: object) {
-  const spec = {
-    ...{ modelRef: { name: NAME }, dataset: NAME, rounds: 1, participants: { profiles: [PROFILE] } },
-    ...{ completion: { minUpdates: 2 }, training: { loss: { type: 'SoftmaxCrossEntropy' } }, ...more },
-  } as unknown as FederatedRoundSpec
-  return { apiVersion: API_VERSION, kind: 'FederatedRound', metadata: { name: NAME, namespace }, spec }
 }

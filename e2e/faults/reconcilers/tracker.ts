@@ -1,5 +1,7 @@
 // Gives every request of the operator, every event of its watches and every call to the hub a name that is the same in
 // each run of a scenario: what it does to which object, and for the how manieth time. A plan names its target so.
+import { LABELS } from '#crds/names.ts'
+import type { KubeObject } from '#operator/kube/types.ts'
 import { LANE_LABEL } from './laboratory.ts'
 import type { Lane } from './laboratory.ts'
 import type { ProxiedRequest, WatchedEvent } from '#operator/kube/testing/fault-rules.ts'
@@ -23,8 +25,8 @@ export function parsePath(path: string): Parsed {
 export class Tracker {
   readonly #lane: Lane
   readonly #counts = new Map<string, number>()
-  /** Which node a training pod is for, by the pod's name. */
-  readonly #nodes = new Map<string, string>()
+  /** What a pod is called here, by its name: a training pod by its node, an edge controller by zone and epoch. */
+  readonly #pods = new Map<string, string>()
   /** Everything that was named, in order. */
   readonly seen: { kind: 'write' | 'read' | 'event' | 'call'; key: string }[] = []
 
@@ -35,7 +37,7 @@ export class Tracker {
   request({ method, path, body }: ProxiedRequest): string {
     const { resource, name, subresource } = parsePath(path)
     const object = method === 'POST' ? nameIn(body) : name
-    if (resource === 'pods' && method === 'POST') this.#learnNode(object, body.toString('utf8'))
+    if (resource === 'pods' && method === 'POST') this.#learn(object, body.toString('utf8'))
     const parts = [resource, this.#masked(resource, object), subresource].filter((part) => part !== '')
     const key = this.#next(`${method} ${parts.join('/')}`)
     if (resource !== 'events') this.seen.push({ kind: method === 'GET' ? 'read' : 'write', key })
@@ -45,7 +47,7 @@ export class Tracker {
   event({ type, object }: WatchedEvent): string {
     const kind = object.kind ?? ''
     const name = object.metadata?.name ?? ''
-    if (kind === 'Pod') this.#learnNode(name, JSON.stringify(object))
+    if (kind === 'Pod') this.#learn(name, JSON.stringify(object))
     const key = this.#next(`${type} ${kind} ${this.#masked(kind === 'Pod' ? 'pods' : kind, name)}`)
     if (type !== 'BOOKMARK') this.seen.push({ kind: 'event', key })
     return key
@@ -63,13 +65,16 @@ export class Tracker {
     return `${name} #${String(count)}`
   }
 
-  #learnNode(pod: string, text: string): void {
+  #learn(pod: string, text: string): void {
+    const { metadata } = JSON.parse(text) as Partial<KubeObject>
+    const { [LABELS.zone]: zone, [LABELS.epoch]: epoch } = metadata?.labels ?? {}
     const node = this.#lane.nodes.find((each) => text.includes(`"${each}"`))
-    if (node !== undefined) this.#nodes.set(pod, node)
+    if (zone !== undefined) this.#pods.set(pod, `controller-${zone}-${epoch}`)
+    else if (node !== undefined) this.#pods.set(pod, node)
   }
 
   #masked(resource: string, name: string): string {
-    const shown = resource === 'pods' ? (this.#nodes.get(name) ?? name) : name
+    const shown = resource === 'pods' ? (this.#pods.get(name) ?? name) : name
     return shown.replace(`-${this.#lane.name}`, '')
   }
 }

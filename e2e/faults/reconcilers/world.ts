@@ -66,17 +66,17 @@ export class World {
     await Promise.all(all.map((cache) => cache.whenSynced(AbortSignal.timeout(30_000))))
   }
 
-  /** Pods of the round that live, by node. */
+  /** Pods of the round that live. */
   running(): Pod[] {
     return this.truth.pods.list(
       (pod) => pod.status?.phase === 'Running' && pod.metadata.deletionTimestamp === undefined,
     )
   }
 
-  /** The training program of this node's pod ends badly. */
-  async fail(node: string): Promise<void> {
-    const pod = this.running().find((each) => podView(each).node === node)
-    if (!pod) throw new Error(`no pod runs on ${node}`)
+  /** The program of the pod in this place ends badly. */
+  async fail(place: string): Promise<void> {
+    const pod = this.running().find((each) => placeOf(each) === place)
+    if (!pod) throw new Error(`there runs no ${place}`)
     await this.#setPhase(pod, 'Failed')
   }
 
@@ -123,8 +123,10 @@ export class World {
   }
 }
 
-/** A training pod is known by its node; everything else by its name. */
+/** A training pod is known by its node, an edge controller by its zone and epoch; everything else by its name. */
 export function placeOf(object: KubeObject): string {
+  const { [LABELS.zone]: zone, [LABELS.epoch]: epoch } = object.metadata.labels ?? {}
+  if (zone !== undefined) return `Controller of ${zone}, epoch ${epoch}`
   const isTraining = object.metadata.labels?.[LABELS.federatedRound] !== undefined
   return isTraining ? `Pod of ${podView(object).node}` : `${object.kind} ${object.metadata.name}`
 }
