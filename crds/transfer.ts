@@ -82,7 +82,7 @@ export const Transfer = z
       .meta(validations(rule('self >= 0.001', 'must be from 0.001 to 1')))
       .optional()
       .describe(
-        "Share of a node's link (link.bandwidth of its DeviceProfile) that the campaign's uploads take together, and each download; at least 1 KiB/s. Absent: all of it.",
+        "Share of a node's link (link.bandwidth of its DeviceProfile) that the campaign's uploads take together, and each download; at least 1 KiB/s. An edge controller keeps to the share of its node, or, where that does not train, to the least of its zone. Absent: all of it.",
       ),
   })
   .prefault({})

@@ -24,26 +24,32 @@ const HubSettings = z.object({
   TRIBUTARY_HUB_CA: authority,
 })
 
-const bytesPerSecond = `expected bytes a second, from ${LEAST_BYTES_PER_SECOND}`
+const expectedRate = `expected bytes a second, from ${LEAST_BYTES_PER_SECOND}`
+
+/** What transfers over the node's link may take of it. */
+const LinkSettings = z.object({
+  TRIBUTARY_BYTES_PER_SECOND: z
+    .string()
+    .regex(/^\d{4,15}$/, expectedRate)
+    .transform(Number)
+    .refine((value) => value >= LEAST_BYTES_PER_SECOND, expectedRate)
+    .optional(),
+})
 
 export const CampaignSettings = z.object({
   TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
 })
 
-export const TrainSettings = HubSettings.extend(CampaignSettings.shape).extend({
-  TRIBUTARY_NODE_NAME: z.string().min(1).max(253),
-  /** Checked when the data set is read, so that a mistake reaches the hub as a reason. */
-  TRIBUTARY_DATASET: z
-    .string()
-    .min(1)
-    .max(1024 * 1024),
-  TRIBUTARY_BYTES_PER_SECOND: z
-    .string()
-    .regex(/^\d{4,15}$/, bytesPerSecond)
-    .transform(Number)
-    .refine((value) => value >= LEAST_BYTES_PER_SECOND, bytesPerSecond)
-    .optional(),
-})
+export const TrainSettings = HubSettings.extend(CampaignSettings.shape)
+  .extend(LinkSettings.shape)
+  .extend({
+    TRIBUTARY_NODE_NAME: z.string().min(1).max(253),
+    /** Checked when the data set is read, so that a mistake reaches the hub as a reason. */
+    TRIBUTARY_DATASET: z
+      .string()
+      .min(1)
+      .max(1024 * 1024),
+  })
 export type TrainSettings = z.infer<typeof TrainSettings>
 
 export const AgentSettings = HubSettings.extend({
@@ -55,24 +61,25 @@ export const AgentSettings = HubSettings.extend({
 })
 export type AgentSettings = z.infer<typeof AgentSettings>
 
-export const AggregateSettings = HubSettings.extend({
-  TRIBUTARY_CAMPAIGN: z.string().regex(/^[A-Za-z0-9-]{1,64}$/, 'expected the UID of a FederatedRound'),
-  /** Name of the zone. */
-  TRIBUTARY_TIER: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
-      'expected the name of a zone: the value of a node label',
-    ),
-  /** Where the zone's training pods and agents reach the node. */
-  TRIBUTARY_NODE_ADDRESS: z.string().refine((value) => isIP(value) !== 0, 'expected an IP address'),
-  /** 0: any free one. */
-  TRIBUTARY_PORT: z
-    .string()
-    .regex(/^[0-9]{1,5}$/, 'expected a port from 0 to 65535')
-    .transform(Number)
-    .refine((port) => port <= 65_535, 'expected a port from 0 to 65535'),
-})
+export const AggregateSettings = HubSettings.extend(CampaignSettings.shape)
+  .extend(LinkSettings.shape)
+  .extend({
+    /** Name of the zone. */
+    TRIBUTARY_TIER: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+        'expected the name of a zone: the value of a node label',
+      ),
+    /** Where the zone's training pods and agents reach the node. */
+    TRIBUTARY_NODE_ADDRESS: z.string().refine((value) => isIP(value) !== 0, 'expected an IP address'),
+    /** 0: any free one. */
+    TRIBUTARY_PORT: z
+      .string()
+      .regex(/^[0-9]{1,5}$/, 'expected a port from 0 to 65535')
+      .transform(Number)
+      .refine((port) => port <= 65_535, 'expected a port from 0 to 65535'),
+  })
 export type AggregateSettings = z.infer<typeof AggregateSettings>
 
 type Environment = Readonly<Record<string, string | undefined>>

@@ -162,6 +162,7 @@ async function aggregate(flags: AggregateFlags, signal: AbortSignal): Promise<st
     tier: settings.TRIBUTARY_TIER,
     nodeAddress: settings.TRIBUTARY_NODE_ADDRESS,
     port: settings.TRIBUTARY_PORT,
+    bytesPerSecond: settings.TRIBUTARY_BYTES_PER_SECOND,
     ...(flags.healthPort !== undefined && {
       healthPort: readNumber('--health-port', flags.healthPort, 65_535),
     }),

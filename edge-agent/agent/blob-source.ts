@@ -10,10 +10,13 @@ import type { HubHttp } from '#federation/wire/http.ts'
 
 /** A pass over the models comes again: a single download need not be patient. */
 const FRUITLESS_ATTEMPTS = 3
-/** How long a mirror may take for a blob: it may have to fetch it first. */
+/**
+ * How long a mirror may take for a blob: it may have to fetch it first, over a link of which it may take but a share. Whoever is less
+ * patient has the zone's uplink carry the blob a second time.
+ */
 export const MIRROR_PATIENCE: MirrorPatience = {
   baseMs: 60_000,
-  bytesPerSecond: 128 * 1024,
+  bytesPerSecond: 16 * 1024,
   pauseMs: 120_000,
 }
 /** Attempts in a row that bring no byte, with pauses that add up to less than what `baseMs` leaves room for. */

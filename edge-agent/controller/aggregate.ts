@@ -57,11 +57,11 @@ export async function runAggregation(options: AggregateOptions): Promise<string>
 }
 
 function linkOf(
-  { hub, campaign, tier, softwareVersion, log, random, now, backoff, signal }: AggregateOptions,
+  { campaign, tier, softwareVersion, ...options }: AggregateOptions,
   introduction: { address: string; certificate: string },
 ): ParentLink {
   const hello = { campaign, tier, softwareVersion, ...introduction }
-  return new ParentLink({ hub, hello, log, random, now, backoff, signal })
+  return new ParentLink({ ...options, hello })
 }
 
 async function listen(

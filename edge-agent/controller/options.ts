@@ -20,6 +20,8 @@ export interface AggregateOptions {
   readonly host?: string | undefined
   /** Port of health and metrics on 127.0.0.1; undefined: none. */
   readonly healthPort?: number | undefined
+  /** Of what is sent to the parent together, and of each blob that is fetched from it; undefined: as fast as the link. */
+  readonly bytesPerSecond?: number | undefined
   /** Everything durable lies below it. */
   readonly stateFolder: string
   readonly softwareVersion: string

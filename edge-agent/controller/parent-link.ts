@@ -16,6 +16,7 @@ import {
 } from '#federation/wire/generated/tributary.ts'
 import { HubHttp, type HubRequest } from '#federation/wire/http.ts'
 import { EPOCH_FENCED } from '#federation/wire/names.ts'
+import { Pacer } from '#federation/wire/pacer.ts'
 import { keepStreamOpen } from '#federation/wire/stream.ts'
 
 import {
@@ -31,6 +32,8 @@ import { type Parent, reasonOf } from './delivery.ts'
 export interface ParentLinkOptions {
   readonly hub: HubEndpoint
   readonly hello: AggregatorHello
+  /** Of what is sent together, and of each blob that is fetched; undefined: as fast as the link. */
+  readonly bytesPerSecond?: number | undefined
   readonly log: Logger
   /** Uniform in [0, 1). */
   readonly random: () => number
@@ -62,6 +65,7 @@ interface Place {
 
 export class ParentLink implements Parent {
   readonly #options: ParentLinkOptions
+  readonly #pacer: Pacer | undefined
   #standing: Standing
   #at: Place
   #timer: NodeJS.Timeout | undefined
@@ -69,6 +73,8 @@ export class ParentLink implements Parent {
 
   constructor(options: ParentLinkOptions) {
     this.#options = options
+    const { bytesPerSecond } = options
+    this.#pacer = bytesPerSecond === undefined ? undefined : new Pacer(bytesPerSecond)
     this.#standing = standingAtStart(undefined, options.now())
     this.#at = this.#connect()
   }
@@ -195,7 +201,8 @@ export class ParentLink implements Parent {
     const endpoint = at === 'controller' && parent ? controllerEndpoint(parent, hub.readToken) : hub
     return {
       name: at === 'controller' && parent ? `${parent.tier}/${parent.epoch}` : 'hub',
-      ...{ endpoint, http: new HubHttp(endpoint), client: createHubClient(AggregationClient, endpoint) },
+      ...{ endpoint, client: createHubClient(AggregationClient, endpoint) },
+      http: new HubHttp(endpoint, { pacer: this.#pacer }),
       over: new AbortController(),
     }
   }

@@ -42,6 +42,13 @@ describe("an edge controller's pod", () => {
     })
   })
 
+  it('is told what it may take of the link, if that is limited', () => {
+    const round = aRound({ hierarchy: { type: 'Zones' } })
+    const { spec } = controllerPod(round, { ...wanted, bytesPerSecond: 250_000 }, settings) as Pod
+    const limit = { name: 'TRIBUTARY_BYTES_PER_SECOND', value: '250000' }
+    expect(spec?.containers[0]?.env).toContainEqual(limit)
+  })
+
   it('keeps what it accepted in a folder of its zone and campaign on the node, which is made for its user', () => {
     const { volumes, initContainers, containers, securityContext } = made().spec ?? {}
     const paths = volumes?.flatMap(({ name, hostPath }) => (hostPath ? [[name, hostPath.path]] : []))

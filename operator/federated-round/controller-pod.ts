@@ -14,6 +14,7 @@ import {
   onlyOn,
   podSecurity,
   preparation,
+  rateEnvironment,
   stay,
   TOKEN_FOLDER,
   tokenVolume,
@@ -52,7 +53,7 @@ export function controllerPod(
       ...(imagePullSecrets ? { imagePullSecrets } : {}),
       securityContext: podSecurity,
       initContainers: [{ ...preparation(round, settings), resources: controller.resources }],
-      containers: [container(round, { zone: pod.zone, ...controller }, settings)],
+      containers: [container(round, { ...controller, ...pod }, settings)],
       volumes: [tokenVolume(round), ...folders(round, pod.zone, settings)],
     },
   }
@@ -61,20 +62,18 @@ export function controllerPod(
 interface Wanted {
   zone: string
   port?: number | undefined
+  bytesPerSecond?: number | undefined
   resources: Container['resources']
 }
 
-function container(
-  round: FederatedRound,
-  { zone, port, resources }: Wanted,
-  settings: PodSettings,
-): Container {
+function container(round: FederatedRound, wanted: Wanted, settings: PodSettings): Container {
+  const { port, resources } = wanted
   return {
     name: 'aggregate',
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     args: ['aggregate'],
-    env: environment(round, { zone, port: port ?? 0 }, settings),
+    env: environment(round, wanted, settings),
     resources,
     // The scheduler then knows that the port is taken. A free one is chosen by the controller itself.
     ...(port === undefined ? {} : { ports: [{ name: 'tier', containerPort: port, hostPort: port }] }),
@@ -101,7 +100,7 @@ function folders(round: FederatedRound, zone: string, { campaignsFolder }: PodSe
 
 function environment(
   round: FederatedRound,
-  { zone, port }: { zone: string; port: number },
+  { zone, port = 0, bytesPerSecond }: Wanted,
   settings: PodSettings,
 ): EnvironmentVariable[] {
   return [
@@ -109,5 +108,6 @@ function environment(
     { name: 'TRIBUTARY_TIER', value: zone },
     { name: 'TRIBUTARY_NODE_ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.hostIP' } } },
     { name: 'TRIBUTARY_PORT', value: String(port) },
+    ...rateEnvironment(bytesPerSecond),
   ]
 }

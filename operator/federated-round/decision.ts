@@ -58,6 +58,8 @@ export interface ControllerPod {
   node: string
   zone: string
   epoch: number
+  /** What transfers to and from the hub may take of the node's link; absent: all of it. */
+  bytesPerSecond?: number
 }
 
 export interface Decision {

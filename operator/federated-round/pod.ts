@@ -177,10 +177,14 @@ function environment(
   return [
     ...hubEnvironment(round, settings),
     { name: 'TRIBUTARY_DATASET', value: JSON.stringify(dataset) },
-    ...(bytesPerSecond === undefined
-      ? []
-      : [{ name: 'TRIBUTARY_BYTES_PER_SECOND', value: String(bytesPerSecond) }]),
+    ...rateEnvironment(bytesPerSecond),
   ]
+}
+
+/** What transfers may take of the node's link. */
+export function rateEnvironment(bytesPerSecond: number | undefined): EnvironmentVariable[] {
+  if (bytesPerSecond === undefined) return []
+  return [{ name: 'TRIBUTARY_BYTES_PER_SECOND', value: String(bytesPerSecond) }]
 }
 
 /** Where the hub is, and who asks. */

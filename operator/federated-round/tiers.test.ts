@@ -9,6 +9,7 @@ import {
   aController,
   aNode,
   aPod,
+  aProfile,
   aRound,
   aRoundState,
   aSight,
@@ -126,6 +127,33 @@ describe('zones', () => {
     expect(tiers.map(({ zone }) => zone)).toContain('z1102')
     expect(available(seen)?.message).toContain('nodes of 3 further zones belong to the hub')
     expect(status?.zonesProgress).toBe(`0/${MOST_TIERS}`)
+  })
+})
+
+describe('what a controller may take of the link', () => {
+  const profileOf = (name: string, place: string, bandwidth: string) => {
+    const { spec } = aProfile()
+    const nodeSelector = { matchLabels: { place } }
+    return aProfile({ name, spec: { ...spec, nodeSelector, link: { bandwidth } } })
+  }
+  const at = (place: string, name: string, labels: object = {}) =>
+    inZone('north', name, { labels: { [LABEL]: 'north', place, ...labels } })
+  const spec = { participants: { profiles: ['fast', 'slow'] }, transfer: { linkFraction: 0.5 } }
+
+  it.each([
+    { what: 'is the share of its node', place: 'fast', rate: 500_000 },
+    { what: 'is the least of its zone when its node does not train', place: 'office', rate: 50_000 },
+    { what: 'is everything when nothing else is said', place: 'fast', rate: undefined, transfer: {} },
+  ])('$what', ({ place, rate, transfer = spec.transfer }) => {
+    const seen = sight({
+      zones: { controller: { nodeSelector: { matchLabels: { gateway: 'yes' } } } },
+      nodes: [at('fast', 'a'), at('slow', 'b'), at(place, 'c', { gateway: 'yes' })],
+      spec: { ...spec, transfer },
+    })
+    const profiles = [profileOf('fast', 'fast', '1M'), profileOf('slow', 'slow', '100k')]
+    const created = decide({ ...seen, profiles }).actions.find(({ kind }) => kind === 'createController')
+    expect(created).toMatchObject({ controller: { node: 'c' } })
+    expect(created && 'controller' in created && created.controller.bytesPerSecond).toBe(rate)
   })
 })
 

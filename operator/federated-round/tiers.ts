@@ -205,17 +205,26 @@ export function superseded({ controllers }: Observation, placed: Placement[]): C
   })
 }
 
-export function createControllers({ controllers }: Observation, placed: Placement[]): Action[] {
+export function createControllers(seen: Observation, placed: Placement[]): Action[] {
+  const { controllers } = seen
   return placed
     .filter(({ node, lost, podUid }) => node !== '' && lost === undefined && podUid === undefined)
     .filter(
       ({ zone, node }) =>
         !controllers.some((pod) => pod.zone === zone && pod.node === node && !isFinished(pod)),
     )
-    .map(({ pod, node, zone, epoch }) => ({
+    .map(({ pod, node, zone, epoch, members }) => ({
       kind: 'createController',
-      controller: { name: pod, node, zone, epoch },
+      controller: { name: pod, node, zone, epoch, ...rateAt(seen, node, members) },
     }))
+}
+
+/** That of its node, or, where that node does not train, the least of its zone, whose link it is likely to share. */
+function rateAt(seen: Observation, node: string, members: string[]): { bytesPerSecond?: number } {
+  const rates = new Map(poolOf(seen).map((candidate) => [candidate.node.name, candidate.bytesPerSecond]))
+  const known = (rates.has(node) ? [node] : members).map((name) => rates.get(name) ?? Infinity)
+  const bytesPerSecond = Math.min(...known)
+  return bytesPerSecond < Infinity ? { bytesPerSecond } : {}
 }
 
 /** The tree as the hub gets it; nodes of a zone without a controller belong to the hub. */
