@@ -98,6 +98,9 @@ const PodTemplate = z
       .max(16)
       .optional()
       .describe("Secrets in the FederatedRound's namespace to pull the image with."),
+    priorityClassName: ObjectName.optional().describe(
+      "PriorityClass of the training pods, which says what goes when a node has not enough for all. Absent: the cluster's default.",
+    ),
   })
   .prefault({})
   .describe('The training pods. A change applies to pods created after it.')

@@ -1,7 +1,7 @@
 // Who takes the nodes' updates: the hub itself, or an edge controller in each zone that merges them and sends one
 // intermediate update up. docs/api.md says where controllers run and what happens when one is lost.
 import { z } from 'zod'
-import { LabelKey, LabelSelector, ResourceRequirements } from './kubernetes.ts'
+import { LabelKey, LabelSelector, ObjectName, ResourceRequirements } from './kubernetes.ts'
 import { goesWithItsType } from './members.ts'
 import { rule, seconds, validations, type Rule } from './rules.ts'
 
@@ -39,6 +39,9 @@ const Controller = z
       requests: { cpu: '100m', memory: '192Mi' },
       limits: { memory: '512Mi' },
     }).describe('Resources of the controller.'),
+    priorityClassName: ObjectName.optional().describe(
+      "PriorityClass of the controllers, on which the updates of their zones depend. Absent: the cluster's default.",
+    ),
     lostAfterSeconds: seconds(0, 604800)
       .default(60)
       .describe(

@@ -42,6 +42,11 @@ describe("an edge controller's pod", () => {
     })
   })
 
+  it('has the priority that the manifest names', () => {
+    expect(made({ priorityClassName: 'zone-critical' }).spec?.priorityClassName).toBe('zone-critical')
+    expect(made().spec).not.toHaveProperty('priorityClassName')
+  })
+
   it('is told what it may take of the link, if that is limited', () => {
     const round = aRound({ hierarchy: { type: 'Zones' } })
     const { spec } = controllerPod(round, { ...wanted, bytesPerSecond: 250_000 }, settings) as Pod

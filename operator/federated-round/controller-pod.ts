@@ -30,6 +30,7 @@ export function controllerPod(
 ): Applied<Pod> {
   const controller = zonesOf(round.spec.hierarchy)?.controller
   if (!controller) throw new Error(`FederatedRound ${round.name} is flat: it has no edge controllers`)
+  const { priorityClassName } = controller
   const { tolerations, imagePullSecrets } = round.spec.template
   const { name, labels, ...metadata } = metadataOf(round, pod.name, COMPONENTS.controller)
   return {
@@ -51,6 +52,7 @@ export function controllerPod(
       affinity: onlyOn(pod.node),
       tolerations: [...tolerations, ...stay()],
       ...(imagePullSecrets ? { imagePullSecrets } : {}),
+      ...(priorityClassName === undefined ? {} : { priorityClassName }),
       securityContext: podSecurity,
       initContainers: [{ ...preparation(round, settings), resources: controller.resources }],
       containers: [container(round, { ...controller, ...pod }, settings)],

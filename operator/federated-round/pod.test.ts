@@ -101,6 +101,12 @@ describe('what a node keeps of a campaign', () => {
   })
 })
 
+describe('the priority of a training pod', () => {
+  it.each([{ priorityClassName: 'batch' }, {}])('is that of the template %j', (template) => {
+    expect(podOf({ template }).priorityClassName).toBe(template.priorityClassName)
+  })
+})
+
 describe('what a pod is told', () => {
   it('is where the data set lies', () => {
     expect(JSON.parse(environmentOf({})['TRIBUTARY_DATASET'] ?? '')).toEqual({

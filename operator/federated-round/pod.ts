@@ -43,6 +43,7 @@ export const containerSecurity = {
 
 export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: PodSettings): Applied<Pod> {
   const { hostPath } = pod.dataset
+  const { tolerations, imagePullSecrets, priorityClassName } = round.spec.template
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -55,10 +56,9 @@ export function trainingPod(round: FederatedRound, pod: TrainingPod, settings: P
       dnsPolicy: 'Default',
       terminationGracePeriodSeconds: 10,
       affinity: onlyOn(pod.node),
-      tolerations: [...round.spec.template.tolerations, ...stay(round.spec.maxOfflineSeconds)],
-      ...(round.spec.template.imagePullSecrets
-        ? { imagePullSecrets: round.spec.template.imagePullSecrets }
-        : {}),
+      tolerations: [...tolerations, ...stay(round.spec.maxOfflineSeconds)],
+      ...(imagePullSecrets ? { imagePullSecrets } : {}),
+      ...(priorityClassName === undefined ? {} : { priorityClassName }),
       securityContext: podSecurity,
       initContainers: [preparation(round, settings)],
       containers: [container(round, environment(round, pod, settings), settings)],
