@@ -1,5 +1,5 @@
 // An edge controller's way up: one stream and one connection for bytes to the hub, or to the controller that the hub introduced as
-// its parent (parents.ts decides which of them). The plan that comes down is kept before it is followed.
+// its parent (../parent/standing.ts decides which of them). The plan that comes down is kept before it is followed.
 import type { Logger } from 'pino'
 
 import type { BackoffOptions } from '#federation/wire/backoff.ts'
@@ -26,7 +26,7 @@ import {
   isSamePlace,
   nextChangeMs,
   standingAtStart,
-} from '../train/parents.ts'
+} from '../parent/standing.ts'
 import { type Parent, reasonOf } from './delivery.ts'
 
 export interface ParentLinkOptions {

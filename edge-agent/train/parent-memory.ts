@@ -8,7 +8,7 @@ import { z } from 'zod'
 
 import { writeDurably } from '#federation/wire/durable.ts'
 
-import type { Standing } from './parents.ts'
+import type { Standing } from '../parent/standing.ts'
 
 const MAXIMUM_RECORD_BYTES = 256 * 1024
 const RECORD = 'parent.json'

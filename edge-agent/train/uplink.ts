@@ -1,4 +1,4 @@
-// A training pod's way up: one stream and one connection for bytes to the parent of the moment (parents.ts decides which). A
+// A training pod's way up: one stream and one connection for bytes to the parent of the moment (../parent/standing.ts decides which). A
 // change of parents ends what was under way between the two and nothing else: training goes on, transfers begin again where the
 // next parent is, and only once that one has said that it wants them.
 import type { Logger } from 'pino'
@@ -19,7 +19,14 @@ import { keepStreamOpen } from '#federation/wire/stream.ts'
 
 import { Gate } from './gate.ts'
 import type { ParentMemory } from './parent-memory.ts'
-import { type Event, type Standing, advance, isSamePlace, nextChangeMs, standingAtStart } from './parents.ts'
+import {
+  type Event,
+  type Standing,
+  advance,
+  isSamePlace,
+  nextChangeMs,
+  standingAtStart,
+} from '../parent/standing.ts'
 import { retryLogger } from './sending.ts'
 
 export interface UplinkOptions {

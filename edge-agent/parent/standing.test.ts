@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 
 import type { Parent } from '#federation/wire/generated/tributary.ts'
 
-import { type Event, type Standing, advance, isSamePlace, nextChangeMs, standingAtStart } from './parents.ts'
+import { type Event, type Standing, advance, isSamePlace, nextChangeMs, standingAtStart } from './standing.ts'
 
 const SECOND = 1_000
 

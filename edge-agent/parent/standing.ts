@@ -1,6 +1,6 @@
-// Which parent a training pod belongs to at the moment: the hub, or an edge controller that was introduced to it. Pure: what was
-// seen and when goes in, where to go comes out. An introduced controller is followed at once and kept for as long as it
-// answers; after a silence the pod goes back to whom it came from, and does not return to the one that failed before a pause
+// Which parent a training pod or an edge controller belongs to at the moment: the hub, or a controller that was introduced to it.
+// Pure: what was seen and when goes in, where to go comes out. An introduced controller is followed at once and kept for as long as it
+// answers; after a silence it goes back to whom it came from, and does not return to the one that failed before a pause
 // that grows. A controller that a later one of its tier has replaced is never followed.
 import type { Parent } from '#federation/wire/generated/tributary.ts'
 
