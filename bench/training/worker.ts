@@ -26,9 +26,10 @@ async function prepare({ file, optimizer, batch, steps }: Order): Promise<Epoch>
     loss: { type: 'SoftmaxCrossEntropy' },
     optimizer: { type: optimizer },
     batchSize: batch,
+    threads,
   })
   const { manifest } = compiled
-  const trainer = await LocalTrainer.load(compiled, { intraOpNumThreads: threads, kernels })
+  const trainer = await LocalTrainer.load(compiled, { kernels })
   const parameters = new Float32Array(compiled.initialParameters.buffer)
   const samples = someSamples(steps * batch, manifest.input.shape.slice(1), manifest.label.classes ?? 1)
   return async () => {

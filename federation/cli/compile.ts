@@ -26,6 +26,7 @@ export interface CompileFlags {
   readonly evaluationBatchSize?: string
   readonly frozen?: string[]
   readonly memoryLimit?: string
+  readonly threads?: string
   readonly configuration?: string
   readonly json?: true
 }
@@ -45,6 +46,7 @@ export function compileFlags(command: Command): Command {
       'rows of an evaluation batch; as many as in training when absent',
     )
     .option('--memory-limit <bytes>', 'what training may take beside the samples, for example 64Mi')
+    .option('--threads <number>', 'processor threads that training computes with; 1 when absent')
     .option('--frozen <pattern...>', 'initializers that keep their value; * stands for any characters')
     .option('--configuration <file>', 'JSON with these and all other settings; flags stand above it')
 }
@@ -72,22 +74,23 @@ function filesOf(compiled: CompiledModel): Record<string, Uint8Array | string> {
 
 /** What is not right in it, the compiler's schema says. */
 async function configurationFrom(flags: CompileFlags): Promise<TrainingConfigurationInput> {
-  const { loss, optimizer, batchSize, evaluationBatchSize, frozen, memoryLimit } = flags
+  const { loss, optimizer, batchSize, evaluationBatchSize, frozen, memoryLimit, threads } = flags
   const given = {
     ...(flags.configuration !== undefined && (await configurationFile(flags.configuration))),
     ...(loss !== undefined && { loss: { type: loss } }),
     ...(optimizer !== undefined && { optimizer: { type: optimizer } }),
-    ...(batchSize !== undefined && { batchSize: rows('--batch-size', batchSize) }),
+    ...(batchSize !== undefined && { batchSize: wholeNumber('--batch-size', batchSize) }),
     ...(evaluationBatchSize !== undefined && {
-      evaluationBatchSize: rows('--evaluation-batch-size', evaluationBatchSize),
+      evaluationBatchSize: wholeNumber('--evaluation-batch-size', evaluationBatchSize),
     }),
     ...(memoryLimit !== undefined && { memoryLimitBytes: bytes('--memory-limit', memoryLimit) }),
+    ...(threads !== undefined && { threads: wholeNumber('--threads', threads) }),
     ...(frozen !== undefined && { frozen }),
   }
   return given as TrainingConfigurationInput
 }
 
-function rows(flag: string, text: string): number {
+function wholeNumber(flag: string, text: string): number {
   if (/^[1-9][0-9]*$/.test(text)) return Number(text)
   throw new ModelError(`${flag} is ${JSON.stringify(text)}, expected a whole number of 1 or more`)
 }

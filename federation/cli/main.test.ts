@@ -96,11 +96,14 @@ describe('tributary model', () => {
       '5',
       '--memory-limit',
       '64Mi',
+      '--threads',
+      '2',
     ]
     const { status, stdout, stderr } = await tributary('model', 'compile', cnn, '--out', out, ...flags)
     expect(stderr).toBe('')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^batch +5 rows in training, 5 in evaluation$/m)
+    expect(stdout).toMatch(/^threads +2, which share out the single operators$/m)
     expect(stdout).toMatch(/^plan +limit 64\.0 MiB: the batch at once, activations kept$/m)
     expect((await readdir(out)).sort()).toEqual([
       'evaluation.onnx',

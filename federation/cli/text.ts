@@ -53,6 +53,7 @@ export function reportText(report: CompileReport): string {
     `folded       ${nodes.folded} of the model's ${nodes.model} nodes were computed once or are not used, ` +
       `${nodes.foldedInStep} more of the training step's were computed`,
     `batch        ${report.batchSize} rows in training, ${report.evaluationBatchSize} in evaluation`,
+    `threads      ${threadsOf(report)}`,
     `calls        up to ${report.stepsPerCall} steps each`,
     `memory       ${size(memory.parameters)} parameters, ${size(memory.optimizerState)} optimiser state, ` +
       `${size(memory.values)} values of the model; training takes at most about ${size(memory.peak)}`,
@@ -60,6 +61,11 @@ export function reportText(report: CompileReport): string {
     `arithmetic   ${report.multiplyAddsPerSample} multiplications and additions a sample, forward`,
     `files        training step ${size(files.trainingStep)}, evaluation ${size(files.evaluation)}`,
   ])
+}
+
+function threadsOf({ threads, shards }: CompileReport): string {
+  if (threads === 1) return '1'
+  return `${threads}, ${shards > 1 ? `each batch in ${shards} shards` : 'which share out the single operators'}`
 }
 
 function planOf({ plan }: CompileReport): string {

@@ -8,6 +8,7 @@ import {
   type TrainingConfiguration,
   type TrainingConfigurationInput,
 } from './configuration.ts'
+import { shardsFor } from './data-parallel/shares.ts'
 import { discover, type Discovered } from './discover.ts'
 import { emitForward } from './emit.ts'
 import type { Graph, ValueInfo } from './graph.ts'
@@ -49,8 +50,10 @@ export async function compileTraining(
   const whole = prepare(model, settings.frozen)
   const discovered = await discover(whole, settings.batchSize)
   const prepared = withLogits(whole, settings.loss, discovered.shapes)
-  const graphs = await compileWithin(settings.memoryLimitBytes, { whole, prepared, discovered, settings })
-  const { training, evaluation, memory } = graphs
+  const subject = { whole, prepared, discovered, settings }
+  const asAWhole = await compileWithin(settings.memoryLimitBytes, subject)
+  const graphs = (await compileInShards(subject, asAWhole)) ?? { ...asAWhole, shards: 1 }
+  const { training, evaluation, memory, shards } = graphs
   const counts = prepared.parameters.map(({ value }) => elementCount(value.shape))
   const manifest: TrainingManifest = {
     version: 1,
@@ -60,6 +63,8 @@ export async function compileTraining(
     ...(settings.privacy && { privacy: settings.privacy }),
     metrics: metricsFor(settings.loss),
     batchSize: settings.batchSize,
+    threads: settings.threads,
+    shards,
     evaluationBatchSize: evaluation.batchSize,
     ...training.interface,
     parameterCount: sum(counts),
@@ -109,7 +114,7 @@ async function compileWithin(limit: number | undefined, subject: Subject): Promi
   const evaluation = await smallEvaluation(limit, asItIs.evaluation, subject)
   const nature = {
     batchSize: settings.batchSize,
-    mixesRows: prepared.parameters.some(({ trainable }) => !trainable),
+    mixesRows: mixesRows(prepared),
     isPrivate: settings.privacy !== undefined,
   }
   let smallest = asItIs
@@ -125,15 +130,43 @@ async function compileBy(
   plan: MemoryPlan,
   { prepared, discovered, settings }: Subject,
   evaluation: CompiledEvaluation,
+  shards = 1,
 ): Promise<Graphs | undefined> {
   const training = await compileStep(prepared, discovered, settings, plan)
   if (!training) return undefined
   const memory = trainingBytes({
-    held: heldElements(settings.optimizer, training.interface),
-    files: training.bytes.length + evaluation.bytes.length,
-    arenas: training.arenaBytes + evaluation.arenaBytes,
+    held: heldElements(settings.optimizer, training.interface, shards),
+    files: shards * training.bytes.length + evaluation.bytes.length,
+    arenas: shards * training.arenaBytes + evaluation.arenaBytes,
+    shards,
   })
   return { training, evaluation, memory }
+}
+
+/** For threads that share out each batch; nothing where they should not, or where it takes more memory than there may be. */
+async function compileInShards(
+  { whole, prepared, settings }: Subject,
+  asAWhole: Graphs,
+): Promise<(Graphs & { shards: number }) | undefined> {
+  const { microseconds } = asAWhole.training
+  const shards = shardsFor(settings, { mixesRows: mixesRows(prepared), microseconds })
+  if (shards === 1) return undefined
+  const batchSize = Math.ceil(settings.batchSize / shards)
+  const discovered = await discover(whole, batchSize)
+  const ofShard = {
+    whole,
+    prepared,
+    discovered,
+    settings: { ...settings, batchSize, update: 'Host' as const },
+  }
+  const graphs = await compileBy(UNLIMITED, ofShard, asAWhole.evaluation, shards)
+  if (!graphs || graphs.memory > (settings.memoryLimitBytes ?? Infinity)) return undefined
+  return { ...graphs, shards }
+}
+
+/** Running state, such as BatchNormalization's, is of a batch. */
+function mixesRows({ parameters }: Prepared): boolean {
+  return parameters.some(({ trainable }) => !trainable)
 }
 
 /** How much of a limit an evaluation may have when its batch is not given. */

@@ -76,6 +76,9 @@ export const Optimizer = z.discriminatedUnion('type', [
 ])
 export type Optimizer = z.infer<typeof Optimizer>
 
+/** Of one training. */
+export const Threads = z.int().min(1).max(64)
+
 /**
  * Who takes the optimiser's step. Graph: the training graph, which gives new parameters. Host: whoever runs it, from the
  * gradients that it gives (host-step.ts); one pass over memory instead of many, for steps that are made one a call.
@@ -127,6 +130,8 @@ const fields = z.strictObject({
   stepsPerCall: z.int().min(1).max(1024).optional(),
   /** Chosen by what a step costs when absent. Host goes with one step a call. */
   update: Update.optional(),
+  /** Processor threads that training computes with, at most; what they share out, the compiler decides. */
+  threads: Threads.default(1),
   /**
    * Bytes that training may take beside the samples, the process and the runtime's code: the compiler chooses a plan
    * whose estimate stays below (memory-plan.ts), or refuses.

@@ -22,7 +22,11 @@ export function constantTensors(manifest: TrainingManifest, given: Constants = {
   return tensors
 }
 
-function checkConstants({ constants, objective, trainableCount }: TrainingManifest, given: Constants): void {
+/** Throws a RangeError where a vector is missing, not wanted, or of another length. */
+export function checkConstants(
+  { constants, objective, trainableCount }: TrainingManifest,
+  given: Constants,
+): void {
   const wanted = new Set(constants.map(({ role }) => role))
   for (const role of ConstantRole.options) {
     const vector = given[role]

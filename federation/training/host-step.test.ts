@@ -113,20 +113,29 @@ describe('who takes the step', () => {
   })
 })
 
-it.each(['Graph', 'Host'] as const)('on two threads a training gives its bits again: %s', async (update) => {
+it('on two threads that share out operators a training gives its bits again', async () => {
   const parts: ModelParts = {
     inputs: [x('batch', 300)],
     nodes: [node('MatMul', ['x', 'w'], 'h'), node('Tanh', ['h'], 'k'), node('MatMul', ['k', 'v'], 'y')],
     initializers: { w: weight(300, 500), v: weight(500, 2) },
   }
-  const compiled = await compileTraining(readModel(modelBytes(parts)), { ...ADAM, update, stepsPerCall: 1 })
-  const options = { intraOpNumThreads: 2, ...(compiledKernel && { kernels: compiledKernel }) }
-  const [want, ...others] = [
-    await train(compiled, options),
-    await train(compiled, options),
-    await train(compiled, options),
-  ]
+  const given = { ...ADAM, update: 'Graph', stepsPerCall: 1, threads: 2 } as const
+  const compiled = await compileTraining(readModel(modelBytes(parts)), given)
+  const [want, ...others] = [await train(compiled, {}), await train(compiled, {}), await train(compiled, {})]
   for (const other of others) expect(other).toEqual(want)
+})
+
+it('adds up the gradients of several shards by their shares', () => {
+  const { program, scalars } = hostStep(Optimizer.parse({ type: 'SGD' }), 3)
+  const vectors = [
+    [10, 20],
+    [4, 8],
+    [1, 2],
+    [0, 4],
+  ].map((values) => Float32Array.from(values))
+  referenceKernels.runElementwise(program, scalars(2, 1, [0.5, 0.25, 0.25]), vectors, 1)
+  // 10 - 2 · (2 + 0.25 + 0), 20 - 2 · (4 + 0.5 + 1)
+  expect(vectors[0]).toEqual(Float32Array.of(5.5, 9))
 })
 
 it("Adam's program needs two registers, Yogi's starts from its accumulator", () => {

@@ -13,12 +13,15 @@ import type { Node } from './graph.ts'
 import { emitOptimizer, type Update } from './optimizers/index.ts'
 
 export interface HostStep {
-  /** Its vectors: parameters, gradients, and one for each entry of `state`. */
+  /** Its vectors: parameters, the gradients of each shard, and one for each entry of `state`. */
   program: ElementwiseProgram
   /** What each vector of the optimiser's state holds before the first step. */
   state: readonly number[]
-  /** The program's scalars in step t = 1, 2, … */
-  scalars: (learningRate: number, step: number) => Float32Array
+  /**
+   * The program's scalars in step t = 1, 2, …
+   * @param shares of several shards: what each counts, in all 1
+   */
+  scalars: (learningRate: number, step: number, shares?: readonly number[]) => Float32Array
 }
 
 /** Adam's 1/(1 - beta1^t) and 1/(1 - beta2^t); 1 for optimisers that know no such thing. */
@@ -27,11 +30,14 @@ export function correctionsAt(optimizer: Optimizer, step: number): { first: numb
   return { first: 1 / (1 - optimizer.beta1 ** step), second: 1 / (1 - optimizer.beta2 ** step) }
 }
 
-export function hostStep(optimizer: Optimizer): HostStep {
+export function hostStep(optimizer: Optimizer, shards = 1): HostStep {
   const builder = new GraphBuilder([])
-  const [name, gradient] = [builder.input('parameter', []), builder.input('gradient', [])]
+  const name = builder.input('parameter', [])
+  const gradients = Array.from({ length: shards }, () => builder.input('gradient', []))
+  const shareNames = shards === 1 ? [] : gradients.map(() => builder.input('share', []))
+  const gradient = weightedSum(builder, gradients, shareNames)
   const update = emitOptimizer(builder, optimizer, [{ name, gradient, shape: [] }])
-  const vectors = [name, gradient, ...update.state.map((entry) => entry.name)]
+  const vectors = [name, ...gradients, ...update.state.map((entry) => entry.name)]
   const { ofVectors, ofScalars } = divided(builder.nodes, vectors)
   const targets = new Map([
     [update.parameters.get(name) ?? '', name],
@@ -41,12 +47,22 @@ export function hostStep(optimizer: Optimizer): HostStep {
   return {
     program,
     state: update.state.map(({ initial }) => initial),
-    scalars: (learningRate, step) => {
+    scalars: (learningRate, step, shares = []) => {
       const values = givenScalars(builder, update, { learningRate, ...correctionsAt(optimizer, step) })
+      for (const [index, each] of shareNames.entries()) values.set(each, Math.fround(shares[index] ?? NaN))
       for (const node of ofScalars) values.set(node.outputs[0] ?? '', scalarResult(node, values))
       return Float32Array.from(scalars, (each) => values.get(each) ?? NaN)
     },
   }
+}
+
+/** In the order of the shards; where there is one, itself. */
+function weightedSum(builder: GraphBuilder, gradients: readonly string[], shares: readonly string[]): string {
+  const [first = '', ...others] = gradients.map((each, index) => {
+    const share = shares[index]
+    return share === undefined ? each : builder.add('Mul', [each, share])
+  })
+  return others.reduce((sum, each) => builder.add('Add', [sum, each]), first)
 }
 
 /** The nodes that work on vectors, and those that work on scalars only. */

@@ -98,9 +98,9 @@ describe('an input of integers', () => {
     const count = 20_000
     const compiled = await compileTraining(
       readModel(modelBytes({ ...EMBEDDING, inputs: [{ ...x('batch', count), type: 'int64' }] })),
-      { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 1 },
+      { loss: { type: 'MeanSquaredError' }, optimizer: { type: 'SGD' }, batchSize: 1, threads: 2 },
     )
-    const trainer = await LocalTrainer.load(compiled, { intraOpNumThreads: 2 })
+    const trainer = await LocalTrainer.load(compiled)
     const label = trainer.manifest.label.shape.at(-1) ?? 1
     const samples = { x: new Float32Array(count), y: new Float32Array(label).fill(1), count: 1 }
     const request = { parameters: new Float32Array(10), samples, epochs: 1, learningRate: 3, seed: 1 }

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 
-import { Loss, Objective, Optimizer, Privacy, Update } from './configuration.ts'
+import { Loss, Objective, Optimizer, Privacy, Threads, Update } from './configuration.ts'
 import { ModelError } from './errors.ts'
 
 const name = z.string().min(1).max(1024)
@@ -66,7 +66,7 @@ export const Label = z.strictObject({
 export type Label = z.infer<typeof Label>
 
 /**
- * The graphs' input for samples; batch first, with the training batch size. The evaluation graph's differs only
+ * The graphs' input for samples; batch first, with the rows that the training graph takes. The evaluation graph's differs only
  * there; the training graph's has all samples instead, and so has its label. A model with several inputs gets them from one row of numbers, one after another.
  */
 const Input = z.strictObject({
@@ -98,6 +98,13 @@ export const TrainingManifest = z.strictObject({
   privacy: Privacy.optional(),
   metrics: z.array(Metric).min(1),
   batchSize: z.int().min(1),
+  /** Processor threads to compute with. */
+  threads: Threads.default(1),
+  /**
+   * Shards that the threads compute gradients of at the same time. Above 1 the training graph takes a shard's rows, which is
+   * batchSize divided by it, rounded up, and the host updates.
+   */
+  shards: Threads.default(1),
   /** Steps that one run of the training graph takes at most; 1: exactly one, without a loop. */
   stepsPerCall: z.int().min(1),
   evaluationBatchSize: z.int().min(1),
@@ -156,6 +163,11 @@ export function readManifest(value: unknown): TrainingManifest {
         'steps names an input where stepsPerCall is above 1',
     )
   }
+  if (manifest.shards > 1 && manifest.update !== 'Host') {
+    throw new ModelError(
+      `training manifest: shards is ${manifest.shards} and update ${manifest.update}; several shards go with update Host`,
+    )
+  }
   if ((manifest.update === 'Graph') !== (manifest.learningRate !== undefined)) {
     throw new ModelError(
       `training manifest: update is ${manifest.update} and learningRate ${manifest.learningRate ?? 'absent'}; ` +
@@ -177,6 +189,11 @@ export function readManifest(value: unknown): TrainingManifest {
     )
   }
   return manifest
+}
+
+/** Rows of a batch that the training graph takes: all, or those of a shard. */
+export function rowsAShard({ batchSize, shards }: Pick<TrainingManifest, 'batchSize' | 'shards'>): number {
+  return Math.ceil(batchSize / shards)
 }
 
 export function elementCount(shape: readonly number[]): number {

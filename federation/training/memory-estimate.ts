@@ -1,7 +1,7 @@
 /*
  * The memory that training a compiled model takes in a process, beside the samples and what the process takes before:
  * ONNX Runtime's code and the interpreter. An estimate from above for the runtime that is pinned in package.json, as
- * LocalTrainer runs it (one thread within an operator); docs/decisions/0046 has how it was measured.
+ * LocalTrainer runs it (one thread within an operator, or one a shard); docs/decisions/0046 has how it was measured.
  */
 import type { Optimizer } from './configuration.ts'
 import type { Graph, ValueInfo } from './graph.ts'
@@ -18,6 +18,8 @@ const ARENA_MARGIN = 1.2
 const ARENA_MARGIN_OF_CONVOLUTIONS = 1.5
 /** A session, its allocator, and garbage of the interpreter between two collections. */
 const FIXED = 4 * 2 ** 20
+/** A thread's interpreter and session. */
+const OF_A_THREAD = 36 * 2 ** 20
 /** A session's own graph, in multiples of the file. */
 const BYTES_A_FILE_BYTE = 12
 
@@ -28,17 +30,20 @@ export interface TrainingSize {
   held: number
   /** Bytes of both files. */
   files: number
-  /** Of both sessions. */
+  /** Of all sessions. */
   arenas: number
+  /** In threads of their own but one. */
+  shards: number
 }
 
-export function trainingBytes({ held, files, arenas }: TrainingSize): number {
-  return Math.ceil(FLOAT_BYTES * held + arenas + BYTES_A_FILE_BYTE * files + FIXED)
+export function trainingBytes({ held, files, arenas, shards }: TrainingSize): number {
+  const threads = (shards - 1) * OF_A_THREAD
+  return Math.ceil(FLOAT_BYTES * held + arenas + BYTES_A_FILE_BYTE * files + FIXED + threads)
 }
 
 /**
  * Parameters and optimiser state before and after a step; where the host updates, parameters and gradients, and the state
- * once. Also the copy that onnxruntime-node makes of what the graph gives out, and the objective's vectors.
+ * once; gradients for each shard, and then the result beside the parameters that all see. Also the copy that onnxruntime-node makes of what the graph gives out, and the objective's vectors.
  */
 export function heldElements(
   optimizer: Optimizer,
@@ -48,12 +53,14 @@ export function heldElements(
     state,
     constants,
   }: Pick<TrainingManifest, 'update' | 'parameters' | 'state' | 'constants'>,
+  shards: number,
 ): number {
   const elements = (entries: readonly { shape: readonly number[] }[]): number =>
     entries.reduce((sum, { shape }) => sum + elementCount(shape), 0)
   const learning = elements(parameters.filter(({ trainable }) => trainable))
   const kept = update === 'Host' ? hostStep(optimizer).state.length * learning : 3 * elements(state)
-  return 3 * elements(parameters) + kept + elements(constants)
+  const vectors = shards === 1 ? 3 : 2 + 2 * shards
+  return vectors * elements(parameters) + kept + elements(constants)
 }
 
 /**

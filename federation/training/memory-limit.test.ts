@@ -201,6 +201,12 @@ describe('a memory limit', () => {
     expect(grownBy(free)).toBeGreaterThan(memoryLimitBytes)
     expect(grownBy(limited)).toBeLessThan(memoryLimitBytes)
   })
+
+  it.skipIf(process.platform !== 'linux')('counts what further threads take', async () => {
+    const { manifest, ...compiled } = await compileTraining(wide, { ...CHAIN, threads: 4 })
+    expect(manifest.shards).toBe(4)
+    expect(grownBy({ manifest, ...compiled })).toBeLessThan(compiled.report.memory.peak)
+  })
 })
 
 /** Bytes that training adds at most to the resident memory of a process. */

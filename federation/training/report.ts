@@ -31,6 +31,9 @@ export interface ReportedParameter {
 export interface CompileReport {
   batchSize: number
   evaluationBatchSize: number
+  /** Processor threads, and the shards of a batch that they compute at the same time; 1: they share out the operators. */
+  threads: number
+  shards: number
   /** Steps that the training step's graph takes in one call at most. */
   stepsPerCall: number
   /** Who takes the optimiser's step. */
@@ -93,6 +96,8 @@ export function reportOf(compilation: Compilation): CompileReport {
   return {
     batchSize: manifest.batchSize,
     evaluationBatchSize: manifest.evaluationBatchSize,
+    threads: manifest.threads,
+    shards: manifest.shards,
     stepsPerCall: manifest.stepsPerCall,
     update: manifest.update,
     operators: operatorCounts(model, trainingStep.graph, evaluation.graph),

@@ -38,12 +38,19 @@ export function checkSamples(samples: Samples, manifest: TrainingManifest): void
   if (classes !== undefined) checkClasses(y, classes)
 }
 
-export function newBatch(manifest: TrainingManifest, batchSize: number): Batch {
-  const labels = batchSize * rowSize(manifest.label.shape)
+const ELEMENT_BYTES = 4
+
+/** @param bytes where the arrays are */
+export function newBatch(
+  manifest: TrainingManifest,
+  batchSize: number,
+  bytes: (length: number) => ArrayBufferLike = (length) => new ArrayBuffer(length),
+): Batch {
+  const labels = bytes(ELEMENT_BYTES * batchSize * rowSize(manifest.label.shape))
   return {
-    x: new Float32Array(batchSize * rowSize(manifest.input.shape)),
+    x: new Float32Array(bytes(ELEMENT_BYTES * batchSize * rowSize(manifest.input.shape))),
     y: manifest.label.type === 'int32' ? new Int32Array(labels) : new Float32Array(labels),
-    weight: new Float32Array(batchSize),
+    weight: new Float32Array(bytes(ELEMENT_BYTES * batchSize)),
   }
 }
 

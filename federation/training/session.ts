@@ -1,6 +1,5 @@
 /*
- * Runs a compiled model on this machine. Given the same artefacts, samples, seed and number of threads,
- * training gives the same bits. Inputs are never modified. The event loop gets a turn between calls of a graph, but
+ * Runs a compiled model on this machine. Given the same artefacts, samples and seed, training gives the same bits. Inputs are never modified. The event loop gets a turn between calls of a graph, but
  * a call, which may take many steps, blocks it: a process that must answer others meanwhile runs this in a worker
  * thread. Progress is told step by step after a call, and a signal stops training before the next one.
  */
@@ -11,6 +10,8 @@ import * as ort from 'onnxruntime-node'
 import { referenceKernels } from '../aggregation/reference-kernels.ts'
 
 import { fittedToMachine } from './blocked/index.ts'
+import { Crew } from './data-parallel/crew.ts'
+import { DataParallelRun } from './data-parallel/run.ts'
 import { batchTensors, parameterTensors, type Tensors } from './feeds.ts'
 import type { Metric, TrainingManifest } from './manifest.ts'
 import { Random } from './random.ts'
@@ -22,6 +23,8 @@ import type {
   TrainResult,
 } from './requests.ts'
 import { ascending, checkSamples, fillBatch, newBatch } from './samples.ts'
+import type { Run } from './run.ts'
+import { sessionOptions } from './session-options.ts'
 import { TrainingRun } from './training-run.ts'
 import type { Host } from './training-state.ts'
 
@@ -32,59 +35,45 @@ export interface TrainingArtifacts {
 }
 
 export interface TrainerOptions {
-  /** Threads within one operator. Results differ in the last bits between numbers of threads. */
-  intraOpNumThreads?: number
   /** What takes the optimiser's step where the graph does not: compiled kernels, or, when absent, TypeScript. Same bits. */
   kernels?: Host['kernels']
+  /** The module that threads start from, where this code is part of a bundle: it imports data-parallel/worker-thread.ts. */
+  threadEntry?: URL
+}
+
+/** What computes gradients. */
+interface Training {
+  begin: (request: TrainRequest) => Run
+  close: () => Promise<void>
 }
 
 const SHUFFLE_STREAM = 0
 
 export class LocalTrainer {
   readonly manifest: TrainingManifest
-  private readonly training: ort.InferenceSession
+  private readonly training: Training
   private readonly evaluation: ort.InferenceSession
-  private readonly host: Host
 
-  private constructor(
-    manifest: TrainingManifest,
-    sessions: { training: ort.InferenceSession; evaluation: ort.InferenceSession },
-    host: Host,
-  ) {
+  private constructor(manifest: TrainingManifest, training: Training, evaluation: ort.InferenceSession) {
     this.manifest = manifest
-    this.training = sessions.training
-    this.evaluation = sessions.evaluation
-    this.host = host
+    this.training = training
+    this.evaluation = evaluation
   }
 
   static async load(artifacts: TrainingArtifacts, options: TrainerOptions = {}): Promise<LocalTrainer> {
-    const { intraOpNumThreads: threads = 1, kernels = referenceKernels } = options
-    const sessionOptions: ort.InferenceSession.SessionOptions = {
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      // Would hold all values of a run in one block, beside the arena of the first run: twice the memory, no time gained.
-      enableMemPattern: false,
-      // A thread that has nothing to do sleeps. Spinning would take the core that something else on the node needs.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-      logSeverityLevel: 3,
-    }
-    const training = await ort.InferenceSession.create(
-      await fittedToMachine(artifacts.trainingStep),
-      sessionOptions,
-    )
+    const training = await loadTraining(artifacts, options)
     const evaluation = await ort.InferenceSession.create(
       await fittedToMachine(artifacts.evaluation),
-      sessionOptions,
+      sessionOptions(artifacts.manifest.threads),
     )
-    return new LocalTrainer(artifacts.manifest, { training, evaluation }, { kernels, threads })
+    return new LocalTrainer(artifacts.manifest, training, evaluation)
   }
 
   async trainEpochs(request: TrainRequest): Promise<TrainResult> {
     checkTrainRequest(request, this.manifest)
     const { samples, epochs, seed } = request
     const initialLoss = request.measureInitialLoss ? (await this.evaluate(request)).metrics.loss : undefined
-    const run = new TrainingRun(this.manifest, this.training, request, this.host)
+    const run = this.training.begin(request)
     const shuffle = new Random(seed, SHUFFLE_STREAM)
     const order = ascending(samples.count)
     const stepsAnEpoch = Math.ceil(samples.count / this.manifest.batchSize)
@@ -137,8 +126,28 @@ export class LocalTrainer {
 
   /** Frees what ONNX Runtime holds; the trainer is not usable afterwards. */
   async close(): Promise<void> {
-    await this.training.release()
+    await this.training.close()
     await this.evaluation.release()
+  }
+}
+
+async function loadTraining(
+  { manifest, trainingStep }: TrainingArtifacts,
+  { kernels = referenceKernels, threadEntry }: TrainerOptions,
+): Promise<Training> {
+  const graph = await fittedToMachine(trainingStep)
+  const host = { kernels, threads: manifest.threads }
+  if (manifest.shards > 1) {
+    const crew = await Crew.start(graph, manifest, threadEntry)
+    return {
+      begin: (request) => new DataParallelRun(manifest, crew, request, host),
+      close: async () => await crew.close(),
+    }
+  }
+  const session = await ort.InferenceSession.create(graph, sessionOptions(manifest.threads))
+  return {
+    begin: (request) => new TrainingRun(manifest, session, request, host),
+    close: async () => await session.release(),
   }
 }
 

@@ -1,30 +1,23 @@
 /*
  * The state of one training: parameters, optimiser state, random numbers and the buffers that a call needs.
  */
-import type { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { InferenceSession } from 'onnxruntime-node'
 
 import { constantTensors } from './constants.ts'
 import { TrainingDiverged } from './errors.ts'
 import { tensor, type Tensors } from './feeds.ts'
+import { freeCopies } from './free-copies.ts'
 import { correctionsAt } from './host-step.ts'
 import { elementCount, type TrainingManifest } from './manifest.ts'
 import { TrainingMemory } from './memory.ts'
 import { Random } from './random.ts'
 import type { TrainRequest } from './requests.ts'
-import { firstNotFinite } from './samples.ts'
+import { checkFinite, DROPOUT_STREAM, noiseSeedOf, type Run, type Step } from './run.ts'
 import { type Host, newTrainingState, type TrainingState } from './training-state.ts'
 
-const DROPOUT_STREAM = 1
 const NOISE_STREAM = 2
 
-/** What one step did. */
-export interface Step {
-  /** Samples in its batch. */
-  rows: number
-  loss: number
-}
-
-export class TrainingRun {
+export class TrainingRun implements Run {
   steps = 0
   private readonly request: TrainRequest
   private readonly manifest: TrainingManifest
@@ -72,11 +65,7 @@ export class TrainingRun {
 
   finish(): Float32Array<ArrayBuffer> {
     const { parameters } = this.state
-    for (const parameter of this.manifest.parameters) {
-      const end = parameter.offset + elementCount(parameter.shape)
-      const at = firstNotFinite(parameters.subarray(parameter.offset, end))
-      if (at >= 0) throw new TrainingDiverged(this.steps, `parameter ${parameter.name}[${at}] is not finite`)
-    }
+    checkFinite(this.manifest, parameters, this.steps)
     return parameters
   }
 
@@ -126,22 +115,6 @@ export class TrainingRun {
   }
 }
 
-/**
- * The binding writes outputs where they are wanted and, beside that, makes a copy of each. Left to the garbage collector
- * these copies pile up, and the next ones meet memory that is not mapped yet, which costs more than copying.
- */
-function freeCopies(outputs: InferenceSession.OnnxValueMapType, fetches: TrainingState['fetches']): void {
-  for (const [name, wanted] of Object.entries(fetches)) {
-    const copy = outputs[name]?.data
-    if (!wanted || !(copy instanceof Float32Array) || copy.buffer === bufferOf(wanted)) continue
-    if (copy.buffer instanceof ArrayBuffer) copy.buffer.transfer(0)
-  }
-}
-
-function bufferOf({ data }: Tensor): unknown {
-  return data instanceof Float32Array ? data.buffer : undefined
-}
-
 /** What differs from step to step: a part for each step of a call. */
 interface PerStep {
   steps: BigInt64Array
@@ -176,17 +149,4 @@ function newPerStep({ stepsPerCall, batchSize, uniforms, normals }: TrainingMani
     uniforms: uniforms.map(random),
     normals: normals.map(random),
   }
-}
-
-/** Noise that the node alone knows; a model without privacy has none. */
-function noiseSeedOf({ noiseSeed }: TrainRequest, { normals }: TrainingManifest): number {
-  const isNoisy = normals.length > 0
-  if (isNoisy !== (noiseSeed !== undefined)) {
-    throw new RangeError(
-      isNoisy
-        ? 'noiseSeed is missing; the model adds noise'
-        : 'noiseSeed was given, but the model adds no noise',
-    )
-  }
-  return noiseSeed ?? 0
 }

@@ -52,6 +52,8 @@ export interface CompiledStep {
   recomputedNodes: number
   /** Nodes that were computed when it was compiled. */
   foldedNodes: number
+  /** What a step costs, estimated. */
+  microseconds: number
   /** Most bytes in the runtime's arena. */
   arenaBytes: number
   interface: Interface
@@ -110,6 +112,7 @@ async function compileStepWith(
     plan,
     recomputedNodes: refined.nodes,
     foldedNodes: refined.folded,
+    microseconds: stepMicroseconds(refined.graph, refined.shapes),
     arenaBytes: await arenaBytes(graph, settings.batchSize),
     interface: {
       stepsPerCall: count,
