@@ -57,6 +57,14 @@ export const Training = z
       'Memory that training may take beside the samples and the process itself, for example 64Mi. The compiler chooses a plan that stays below: one step a call, activations computed again, the batch in parts. A model that no plan brings below is refused.',
     ),
     batchSize: z.int().min(1).max(65536).default(32).describe('Samples of one optimiser step.'),
+    threads: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .describe(
+        'Processor threads that a training pod computes with; template.resources should ask for as many CPUs. Where a step is long enough, each thread computes the gradients of a part of the batch; with BatchNormalization that learns, or gradientClipping, the threads share out the single operators instead, which saves less. The same number gives the same bits.',
+      ),
     seed: z
       .int()
       .min(0)

@@ -74,6 +74,21 @@ describe('train', () => {
   )
 
   it(
+    'trains with several threads, which start from the same program',
+    async () => {
+      campaign.hub.close()
+      campaign = await ScriptedCampaign.start({ type: 'Plain' }, undefined, undefined, 3)
+      expect(campaign.compiled.manifest.shards).toBe(3)
+      campaign.assignTraining()
+      const pod = await startPod()
+      await expect.poll(accepted, { timeout: SLOW }).toBe(true)
+      campaign.finish()
+      expect(await pod.exited).toBe(0)
+    },
+    2 * SLOW,
+  )
+
+  it(
     'has its folder for itself, and leaves it to the next pod when it is killed',
     async () => {
       const first = await startPod()

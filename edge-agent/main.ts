@@ -22,6 +22,7 @@ import {
   readPublicKeys,
   readSettings,
 } from './environment.ts'
+import type { ShardSettings } from '#federation/training/data-parallel/worker-thread.ts'
 import type { ThreadSettings } from './train/jobs.ts'
 import type { TrainOptions } from './train/train.ts'
 
@@ -96,6 +97,7 @@ async function train(flags: TrainFlags, signal: AbortSignal): Promise<string> {
     dataFolder: flags.dataFolder,
     workFolder: flags.workFolder,
     threadEntry: new URL(import.meta.url),
+    shardEntry: new URL(import.meta.url),
     softwareVersion: packageDescription.version,
     log,
     random: Math.random,
@@ -225,10 +227,21 @@ function program(): Command {
   return edge
 }
 
+type AnyThreadSettings = ThreadSettings | ShardSettings | ModelThreadSettings
+
 /** What a thread does follows from what it was started with. */
-async function serveThread({ role }: ThreadSettings | ModelThreadSettings): Promise<void> {
-  await (role === 'trainer' ? import('./train/thread.ts') : import('./agent/thread.ts'))
+async function serveThread({ role }: AnyThreadSettings): Promise<void> {
+  switch (role) {
+    case 'trainer':
+      await import('./train/thread.ts')
+      break
+    case 'shard':
+      await import('#federation/training/data-parallel/worker-thread.ts')
+      break
+    default:
+      await import('./agent/thread.ts')
+  }
 }
 
 if (isMainThread) await program().parseAsync()
-else await serveThread(workerData as ThreadSettings | ModelThreadSettings)
+else await serveThread(workerData as AnyThreadSettings)

@@ -66,18 +66,22 @@ export class ScriptedCampaign {
 
   /**
    * `personalization` is for parameters that stay on the node: no graphs of Ditto's are sent.
+   * @param threads of the training pod; several divide each batch
    * @param tls of an edge controller, which takes the hub's place for those to whom it is introduced
    */
   static async start(
     objective: Objective = { type: 'Plain' },
     personalization?: Personalization,
     tls?: TestCertificate,
+    threads = 1,
   ): Promise<ScriptedCampaign> {
     const file = new URL('../../federation/training/testdata/regression.onnx', import.meta.url)
     const configuration = {
       loss: { type: 'MeanSquaredError' },
       optimizer: { type: 'SGD' },
       batchSize: 8,
+      threads,
+      ...(threads > 1 && { update: 'Host' as const }),
     } as const
     const model = readModel(readFileSync(file))
     const { shared: compiled } = await compilePersonalized(

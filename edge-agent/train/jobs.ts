@@ -108,4 +108,6 @@ export interface ThreadSettings {
   /** The value of TRIBUTARY_DATASET. */
   readonly dataset: string
   readonly dataFolder: string
+  /** URL that the threads of a training which is divided among several start from. */
+  readonly shardEntry?: string | undefined
 }

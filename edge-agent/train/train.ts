@@ -33,6 +33,8 @@ export interface TrainOptions {
   readonly workFolder: string
   /** Module that imports thread.ts. */
   readonly threadEntry: URL
+  /** Module that imports the training runtime's worker-thread.ts; its own unless it is part of a bundle. */
+  readonly shardEntry?: URL
   readonly softwareVersion: string
   readonly log: Logger
   readonly random: () => number
@@ -50,7 +52,9 @@ export async function runTraining(options: TrainOptions): Promise<string> {
   const connect = (endpoint: HubEndpoint) => new HubHttp(endpoint, { pacer })
   const uplink = await Uplink.open({ hub, connect, memory, log, random, now })
   sayKernels(log)
-  const trainer = new TrainerThread(options.threadEntry, { role: 'trainer', dataset, dataFolder })
+  const shardEntry = options.shardEntry?.href
+  const settings = { role: 'trainer', dataset, dataFolder, shardEntry } as const
+  const trainer = new TrainerThread(options.threadEntry, settings)
   const participant: Participant = new Participant(
     async (work, key, signal) => await carryOut(context, work, key, signal),
     log,

@@ -45,12 +45,12 @@ interface Loaded {
 }
 
 export class Workbench {
-  readonly #settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>
+  readonly #settings: Omit<ThreadSettings, 'role'>
   readonly #parameters = new ParameterFile()
   readonly #memory = new TrainingMemory()
   #loaded: Loaded | undefined
 
-  constructor(settings: Pick<ThreadSettings, 'dataset' | 'dataFolder'>) {
+  constructor(settings: Omit<ThreadSettings, 'role'>) {
     this.#settings = settings
   }
 
@@ -107,35 +107,37 @@ export class Workbench {
     const table = await readDataset(configuration)
     const split = { fraction: holdoutFraction, kind: holdoutSplit, seed: campaignSeed }
     const samples = splitSamples(toSamples(table, manifest), split, table.path)
-    this.#loaded = { key, samples, trainers: await loadTrainers(graphs, manifest) }
+    this.#loaded = { key, samples, trainers: await this.#loadTrainers(graphs, manifest) }
     return this.#loaded
+  }
+
+  async #loadTrainers(graphs: GraphFiles, manifest: TrainingManifest): Promise<Trainers> {
+    const shared = await this.#loadTrainer(graphs, manifest)
+    const { personal } = graphs
+    if (!personal) return { shared }
+    const own = await readManifestFile(personal.manifest)
+    return { shared, personal: await this.#loadTrainer({ ...graphs, ...personal }, own) }
+  }
+
+  async #loadTrainer(graphs: GraphFiles, manifest: TrainingManifest): Promise<LocalTrainer> {
+    const { shardEntry } = this.#settings
+    try {
+      const [trainingStep, evaluation] = await Promise.all([
+        readFile(graphs.trainingStep),
+        readFile(graphs.evaluation),
+      ])
+      const { kernels } = loadKernels()
+      const options = { kernels, ...(shardEntry !== undefined && { threadEntry: new URL(shardEntry) }) }
+      return await LocalTrainer.load({ manifest, trainingStep, evaluation }, options)
+    } catch (error) {
+      throw graphsUnusable(error)
+    }
   }
 }
 
 async function readManifestFile(path: string): Promise<TrainingManifest> {
   try {
     return readManifest(JSON.parse(await readFile(path, 'utf8')))
-  } catch (error) {
-    throw graphsUnusable(error)
-  }
-}
-
-async function loadTrainers(graphs: GraphFiles, manifest: TrainingManifest): Promise<Trainers> {
-  const shared = await loadTrainer(graphs, manifest)
-  const { personal } = graphs
-  if (!personal) return { shared }
-  const own = await readManifestFile(personal.manifest)
-  return { shared, personal: await loadTrainer({ ...graphs, ...personal }, own) }
-}
-
-async function loadTrainer(graphs: GraphFiles, manifest: TrainingManifest): Promise<LocalTrainer> {
-  try {
-    const [trainingStep, evaluation] = await Promise.all([
-      readFile(graphs.trainingStep),
-      readFile(graphs.evaluation),
-    ])
-    const { kernels } = loadKernels()
-    return await LocalTrainer.load({ manifest, trainingStep, evaluation }, { kernels })
   } catch (error) {
     throw graphsUnusable(error)
   }

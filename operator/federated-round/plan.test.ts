@@ -201,8 +201,15 @@ describe('the training configuration of a plan', () => {
       training: { memoryLimit: '64Mi' },
       want: { memoryLimitBytes: 67_108_864 },
     },
+    { name: 'the threads', training: { threads: 4 }, want: { threads: 4 } },
     { name: 'the size of a batch', training: { batchSize: 7 }, want: { batchSize: 7 } },
   ])('says $name', ({ training, want }) => {
     expect(planOf({ training: { ...regression, ...training } }).training).toMatchObject(want)
+  })
+
+  it('says of one thread what it said before there was a choice', () => {
+    const round = aRound({ training: { ...regression, threads: 1 } })
+    const { training } = campaignPlan(aSight({ round }), { round: undefined, nodes: [], tiers: [] })
+    expect(training?.training).not.toContain('threads')
   })
 })

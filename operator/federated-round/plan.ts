@@ -91,12 +91,14 @@ function trainingPlan(spec: FederatedRoundSpec): TrainingPlan {
 
 /** The manifest's words for the compiler, which has the same defaults. */
 function trainingConfiguration({ training, aggregation }: FederatedRoundSpec): object {
-  const { loss, optimizer, batchSize, gradientClipping, frozenParameters } = training
+  const { loss, optimizer, batchSize, threads, gradientClipping, frozenParameters } = training
   const memoryLimit = parseQuantity(training.memoryLimit)
   return {
     loss: flat(loss),
     optimizer: flat(optimizer),
     batchSize,
+    // A campaign that runs on one thread keeps the plan that it had before there was a choice.
+    ...(threads > 1 && { threads }),
     objective: localObjectiveOf(readStrategyConfiguration(flat(aggregation.strategy))),
     ...(gradientClipping && { gradientClipping }),
     ...(frozenParameters && { frozen: frozenParameters }),
