@@ -1,4 +1,4 @@
-// The settings of the three commands, read from the environment that a pod gives. A missing or wrong one is named together
+// The settings of the commands, read from the environment that a pod gives. A missing or wrong one is named together
 // with what would be right; all of them are reported at once.
 import { type KeyObject, X509Certificate, createPublicKey } from 'node:crypto'
 import { isIP } from 'node:net'
