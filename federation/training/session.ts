@@ -61,11 +61,12 @@ export class LocalTrainer {
   }
 
   static async load(artifacts: TrainingArtifacts, options: TrainerOptions = {}): Promise<LocalTrainer> {
-    const training = await loadTraining(artifacts, options)
     const evaluation = await ort.InferenceSession.create(
       await fittedToMachine(artifacts.evaluation),
       sessionOptions(artifacts.manifest.threads),
     )
+    // Last, because threads that have started would have to be ended again.
+    const training = await loadTraining(artifacts, options)
     return new LocalTrainer(artifacts.manifest, training, evaluation)
   }
 

@@ -23,10 +23,13 @@ export class Crew {
     if (!own) throw new Error('unreachable: there is at least one shard')
     const settings = { role: 'shard', graph, manifest } as const
     const starting = others.map(async (memory) => await ShardThread.start(entry, { ...settings, memory }))
-    return new Crew(
-      [own, ...others],
-      [await Shard.load(graph, manifest, own), ...(await Promise.all(starting))],
-    )
+    const outcomes = await Promise.allSettled([Shard.load(graph, manifest, own), ...starting])
+    const started = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const crew = new Crew([own, ...others], started)
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+    if (!failed) return crew
+    await crew.close()
+    throw failed.reason
   }
 
   /**

@@ -2,6 +2,7 @@
  * Trainings whose batches are divided among threads, against the same trainings on one thread: the same up to the order in
  * which float32 numbers are added.
  */
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 
 import { describe, expect, it } from 'vitest'
@@ -14,6 +15,7 @@ import { readModel } from '../model.ts'
 import type { TrainRequest } from '../requests.ts'
 import { LocalTrainer, type TrainerOptions } from '../session.ts'
 import { MLP, modelBytes, type ModelParts, node, someNumbers, weight, x } from '../testdata/models.ts'
+import { Crew } from './crew.ts'
 
 const GIVEN: TrainingConfigurationInput = {
   loss: { type: 'MeanSquaredError' },
@@ -222,6 +224,24 @@ describe('a thread that does not do its part fails the training', () => {
     await expect(trained(file, { threads: 2, options: entry(text) })).rejects.toThrow(
       'the thread of a shard ended with code 3',
     )
+  })
+
+  it('when a graph cannot be loaded, and the threads that have one end', async () => {
+    const { manifest } = await compileTraining(readModel(file), { ...GIVEN, threads: 2 })
+    const text = `import { parentPort } from 'node:worker_threads'
+      parentPort.once('message', (request) => {
+        const channel = new BroadcastChannel('shards')
+        channel.postMessage(request)
+        channel.close()
+      })
+      parentPort.postMessage({ kind: 'ready' })`
+    const channel = new BroadcastChannel('shards')
+    const heard = once(channel, 'message') as Promise<[{ data: string }]>
+    await expect(Crew.start(new Uint8Array(8), manifest, entry(text).threadEntry)).rejects.toThrow('model')
+    const [{ data }] = await heard
+    expect(data).toBe('close')
+    channel.close()
+    await expect(Crew.start(new Uint8Array(8), manifest)).rejects.toThrow('model')
   })
 
   it('when its graph fails', async () => {
