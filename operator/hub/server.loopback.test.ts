@@ -12,8 +12,9 @@ const NODES = Array.from({ length: 30 }, (_, i) => `node-${i}`)
 const MIB = 1024 * 1024
 
 let story: Story
-beforeEach(async () => {
-  story = await Story.begin({ keepaliveMs: 200 })
+/** With a campaign of many in its first round. */
+async function begin(options: Parameters<typeof Story.begin>[0] = {}): Promise<void> {
+  story = await Story.begin(options)
   await story.modelReady()
   const participants = NODES.map((node) => ({ node, pod: `pod-${node}` }))
   const round = {
@@ -26,7 +27,7 @@ beforeEach(async () => {
     population: 2,
   }
   await story.applyCampaign({ participants, round })
-})
+}
 afterEach(async () => story.end())
 
 async function connectedNodes(): Promise<string[]> {
@@ -53,6 +54,8 @@ async function negotiated(options: ConnectionOptions): Promise<string | false | 
 }
 
 describe('the shared port', () => {
+  beforeEach(async () => begin())
+
   it.each([
     { offered: ['h2'], want: 'h2' },
     { offered: ['http/1.1'], want: 'http/1.1' },
@@ -99,6 +102,8 @@ describe('the shared port', () => {
 })
 
 describe('a peer that falls silent', () => {
+  beforeEach(async () => begin({ keepaliveMs: 200 }))
+
   it('is noticed, and its successor is served', async () => {
     const link = await Link.open({ port: story.endpoint.port })
     const clients = clientsOf({ ...story.endpoint, port: link.port })
@@ -130,6 +135,8 @@ describe('a peer that falls silent', () => {
 })
 
 describe('a campaign of many', () => {
+  beforeEach(async () => begin())
+
   it('answers with every participant', async () => {
     expect((await story.campaign()).participants).toHaveLength(campaignPlan().participants.length + 28)
   })

@@ -109,12 +109,21 @@ export class TestParticipant {
       if (newest?.$case === kind && (round === undefined || roundOf(newest.value) === round)) {
         return newest.value as never
       }
-      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+      await this.#next()
     }
+  }
+
+  /** Until the newest thing it was told is to be idle for this reason. */
+  async idle(reason: string): Promise<void> {
+    while ((await this.told('idle')).reason !== reason) await this.#next()
   }
 
   cancel(): void {
     this.#stream.cancel()
+  }
+
+  async #next(): Promise<void> {
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 }
 
