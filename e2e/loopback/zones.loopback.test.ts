@@ -1,5 +1,7 @@
 // A campaign in zones on one machine: the real hub, real edge controllers, and real training pods below them, over TLS. What comes of
 // it must be what comes of the same campaign without zones.
+import { readdir } from 'node:fs/promises'
+
 import { afterEach, describe, expect, it } from 'vitest'
 
 import { expectClose, flatModel, modelAfter, SETTINGS } from './testing/flat-model.ts'
@@ -39,10 +41,20 @@ async function startPods(all: Tiered): Promise<void> {
   await startPod(all, C, all.west)
 }
 
-async function startPod({ zones }: Tiered, node: string, zone: Zone, signal?: AbortSignal): Promise<void> {
+interface StartedPod {
+  /** The reason that it was given, or that it has. */
+  readonly ended: Promise<string>
+}
+
+async function startPod(
+  { zones }: Tiered,
+  node: string,
+  zone: Zone,
+  signal?: AbortSignal,
+): Promise<StartedPod> {
   const { campaign } = zones
   const endpoint = await zone.endpointFor(node)
-  campaign.startPod(node, signal ?? campaign.stop.signal, endpoint).catch(() => undefined)
+  return { ended: campaign.startPod(node, signal ?? campaign.stop.signal, endpoint).catch(String) }
 }
 
 async function receivedBy({ zones }: Tiered, tier: string): Promise<number | undefined> {
@@ -65,6 +77,21 @@ describe('a campaign in zones', { timeout: 240_000 }, () => {
       history: [{ received: 3 }, { received: 3 }, { received: 3 }],
       tiers: [{ name: 'east', connected: true }, { name: 'west' }],
     })
+  })
+
+  it('leaves nothing on its nodes when it is deleted in the middle of a round', async () => {
+    const all = await tiered(async (zone) => await zone.startProgram())
+    const { campaign } = all.zones
+    // The zone's quorum is two: its update waits at the controller.
+    const pods = [await startPod(all, A, all.east), await startPod(all, C, all.west)]
+    await campaign.apply(campaign.planOf(1))
+    await expect.poll(async () => await receivedBy(all, 'east'), PATIENCE).toBe(1)
+    await campaign.delete()
+    for (const pod of pods) expect(await pod.ended).toBe('CampaignDeleted')
+    for (const zone of [all.east, all.west]) {
+      expect(await zone.exited).toBe(0)
+      expect(await readdir(zone.folder)).toEqual(['lock'])
+    }
   })
 
   it('goes on when a controller is killed in the middle of a round and comes back on its folder', async () => {

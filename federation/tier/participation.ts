@@ -178,7 +178,8 @@ class ParticipantSession {
   /** Sends the current assignment unless it is what was sent last. */
   #send(): void {
     if (this.#closed || isCancelled(this.#call)) return
-    if (this.#campaign.signal.aborted) {
+    // A pod that was told that all is over ends by itself.
+    if (this.#campaign.signal.aborted && !this.#campaign.plan.finished) {
       endWithError(
         this.#call,
         new TierError(

@@ -24,8 +24,14 @@ const progressing = (given: Observation) =>
 describe('a FederatedRound that was deleted', () => {
   it.each([
     {
-      name: 'has its pods deleted and its part of the hub, and stays',
+      name: 'has its part of the hub deleted, which tells its pods, and then these, and stays',
       pods: [aPod('a')],
+      want: ['deleteCampaign', 'deletePod'],
+    },
+    {
+      name: 'has its pods deleted although the hub does not answer',
+      pods: [aPod('a')],
+      campaign: { kind: 'unreachable', message: 'no answer' } as const,
       want: ['deletePod', 'deleteCampaign'],
     },
     {
@@ -50,8 +56,9 @@ describe('a FederatedRound that was deleted', () => {
       now: DELETED + 600 * SECOND,
       want: ['deleteCampaign', 'removeFinalizer'],
     },
-  ])('$name', ({ pods, now, want }) => {
-    expect(kinds(seen({ pods, ...(now !== undefined && { now }) }))).toEqual(want)
+  ])('$name', ({ pods, now, campaign, want }) => {
+    const changes = { ...(now !== undefined && { now }), ...(campaign && { campaign }) }
+    expect(kinds(seen({ pods, ...changes }))).toEqual(want)
   })
 
   it('says which pods are awaited, on which node, since when that is unreachable, and until when', () => {

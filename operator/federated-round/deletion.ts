@@ -1,4 +1,4 @@
-// How a FederatedRound goes away: its pods first, then the hub's part, and the object last. A pod on an unreachable node may
+// How a FederatedRound goes away: the hub's part and its pods, and the object last. A pod on an unreachable node may
 // still run, so the object stays until the pod is gone, and says whose pods are awaited; after maxOfflineSeconds it is given up.
 import { FINALIZER } from '#crds/names.ts'
 import type { FederatedRoundStatus } from '#crds/federated-round.ts'
@@ -15,7 +15,7 @@ const MOST_NAMED = 10
 export function deletion(seen: Observation): Decision {
   const { round, now } = seen
   if (!round.finalizers.includes(FINALIZER)) return { actions: [] }
-  const actions: Action[] = [...deleteAllPods(seen), { kind: 'deleteCampaign', uid: round.uid }]
+  const actions = end(seen)
   if (allPods(seen).length === 0)
     return { actions: [{ kind: 'expectNoPods' }, ...actions, { kind: 'removeFinalizer' }] }
   const until = (round.deletedAt ?? now) + round.spec.maxOfflineSeconds * 1000
@@ -27,6 +27,16 @@ export function deletion(seen: Observation): Decision {
     status: statusOf(seen, awaiting(seen, until)),
     requeueAfterMs: Math.min(LOOK_AGAIN_MS, until - now),
   }
+}
+
+/**
+ * A hub that answers hears of it before the pods go: it tells them that the campaign is over, and they clear away what they keep of
+ * it on their nodes. One that does not answer keeps no pod.
+ */
+function end(seen: Observation): Action[] {
+  const campaign: Action = { kind: 'deleteCampaign', uid: seen.round.uid }
+  const pods = deleteAllPods(seen)
+  return seen.campaign.kind === 'known' ? [campaign, ...pods] : [...pods, campaign]
 }
 
 export function deletePods(pods: PodView[], when: (pod: PodView) => boolean = () => true): Action[] {

@@ -275,6 +275,8 @@ describe('a campaign', () => {
     await call(remove, { uid: CAMPAIGN }, operatorToken)
     expect((await story.campaign()).known).toBe(false)
     expect((await story.blob(parameters?.digest ?? '')).status).toBe(404)
+    expect(await a.told('finished')).toEqual({ reason: 'CampaignDeleted' })
+    a.cancel()
     await a.ended
     await call(remove, { uid: CAMPAIGN }, operatorToken)
   })

@@ -79,8 +79,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: DELETION,
-        from: "[...deleteAllPods(seen), { kind: 'deleteCampaign', uid: round.uid }]",
-        to: "[...deleteAllPods(seen), ...(allPods(seen).length > 0 ? [] : [{ kind: 'deleteCampaign' as const, uid: round.uid }])]",
+        from: "seen.campaign.kind === 'known' ? [campaign, ...pods] : [...pods, campaign]",
+        to: 'allPods(seen).length > 0 ? pods : [campaign]',
       },
     ],
   },

@@ -223,6 +223,14 @@ export class LocalCampaign {
     return await call(this.clients.control.applyCampaign.bind(this.clients.control), plan, operatorToken)
   }
 
+  async delete(): Promise<void> {
+    await call(
+      this.clients.control.deleteCampaign.bind(this.clients.control),
+      { uid: CAMPAIGN },
+      operatorToken,
+    )
+  }
+
   async state(): Promise<CampaignState> {
     const get = this.clients.control.getCampaign.bind(this.clients.control)
     return await call(get, { uid: CAMPAIGN }, operatorToken)

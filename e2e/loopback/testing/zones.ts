@@ -85,6 +85,11 @@ export class Zone {
     this.#process = undefined
   }
 
+  /** Status of the program, once it has ended by itself. */
+  get exited(): Promise<unknown> {
+    return this.#process?.exited ?? Promise.reject(new Error('there is no program'))
+  }
+
   async isThere(): Promise<void> {
     const connected = async (): Promise<boolean | undefined> => {
       const { tiers } = await this.#zones.campaign.state()

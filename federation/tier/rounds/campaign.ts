@@ -146,6 +146,15 @@ export class Campaign {
     this.#observers.changed()
   }
 
+  /**
+   * Tells all who follow it that it is over, before it is stopped for good: pods and edge controllers then clear away what they keep
+   * of it on their nodes. Nothing of this is written down, as what is goes next.
+   */
+  end(reason: string): void {
+    this.#plan = { ...this.#plan, finished: true, finishedReason: reason, controllersStay: false }
+    this.#observers.notify()
+  }
+
   /** Ends everything that goes on for this campaign in this process. */
   async stop(): Promise<void> {
     this.#abort.abort()

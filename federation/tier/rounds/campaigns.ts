@@ -67,6 +67,7 @@ export class Campaigns {
   }
 
   async #delete(entry: { campaign: Campaign; runner: CampaignRunner }): Promise<void> {
+    entry.campaign.end('CampaignDeleted')
     await entry.runner.stop()
     await removeTree(entry.campaign.directory)
     this.#onChange(entry.campaign)

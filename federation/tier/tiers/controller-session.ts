@@ -148,7 +148,8 @@ export class ControllerSession {
     const { call, campaign } = this.#parts
     if (this.#closed || isCancelled(call)) return
     try {
-      if (campaign.signal.aborted) {
+      // A controller that was told that all is over ends by itself.
+      if (campaign.signal.aborted && !campaign.plan.finished) {
         throw new TierError('unavailable', 'CampaignGone', 'the campaign or its parent is going away')
       }
       const assignment = this.#assignment(this.#tier())
