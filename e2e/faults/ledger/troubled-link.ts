@@ -65,6 +65,23 @@ export class Weather {
   }
 }
 
+/** Ports that Linux lends to no connection: who listens on one, on whatever address, finds it free after each kill. */
+const LASTING_PORTS = { first: 20_000, count: 12_000 }
+const MOST_TRIES = 50
+
+async function listenOnLastingPort(server: Server, host: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const port = LASTING_PORTS.first + Math.floor(Math.random() * LASTING_PORTS.count)
+    server.listen(port, host)
+    try {
+      await once(server, 'listening')
+      return
+    } catch (error) {
+      if (tries >= MOST_TRIES) throw error
+    }
+  }
+}
+
 export class TroubledLink {
   /** How many connections had which fault. */
   readonly counts: Record<LinkFault['kind'], number> = { none: 0, reset: 0, mute: 0, hold: 0, slow: 0 }
@@ -80,8 +97,7 @@ export class TroubledLink {
     const server = createServer({ noDelay: true, allowHalfOpen: true })
     const link = new TroubledLink(server)
     server.on('connection', (near) => link.#connect(near, connect(target(), '127.0.0.1'), draw))
-    server.listen(0, host)
-    await once(server, 'listening')
+    await listenOnLastingPort(server, host)
     return link
   }
 
