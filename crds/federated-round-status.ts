@@ -57,7 +57,11 @@ const Tier = z.object({
     ),
   node: z.string().max(253).describe('Node that the controller runs on; empty when there is none.'),
   pod: z.string().max(253).describe("The controller's pod; empty when there is none."),
-  podUid: z.string().max(64).optional().describe('UID of the pod, once it was seen.'),
+  podUid: z
+    .string()
+    .max(64)
+    .optional()
+    .describe('UID of the pod, once it was seen, until the campaign has ended.'),
   epoch: z
     .int()
     .min(0)

@@ -129,6 +129,17 @@ describe('the controllers of a completed campaign', () => {
     })
   })
 
+  it('are told without the UIDs of their pods from the end on, which may not have been seen yet', () => {
+    const seen = sight({ agents: behind })
+    const unseen = { ...aTier('a'), podUid: undefined }
+    const round = { ...seen.round, status: { ...seen.round.status, tiers: [unseen] } }
+    const shown = [[], seen.controllers].map(
+      (controllers) => decide({ ...seen, round, controllers }).status?.tiers,
+    )
+    expect(shown[0]).toEqual(shown[1])
+    expect(shown[0]).toMatchObject([{ zone: 'north', node: 'a', epoch: 1, pod: aTier('a').pod }])
+  })
+
   it('go with a campaign that failed, whatever it published before', () => {
     const seen = sight({ agents: behind })
     const round = ended(seen.round.spec, T0 + 19 * MINUTE, 'Failed')

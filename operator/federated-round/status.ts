@@ -25,7 +25,7 @@ export function statusOf(seen: Observation, situation: Situation, placed: Placem
   return withoutUndefined({
     ...(situation.kind === 'hubUnreachable' || seen.campaign.kind === 'unreachable'
       ? lastKnown(round.status)
-      : { ...progress(seen), ...tierStatus(seen, placed) }),
+      : { ...progress(seen), ...tierStatus(seen, placed, situation.kind === 'ended') }),
     observedGeneration: round.generation,
     phase: phaseOf(situation),
     rounds: round.spec.rounds,

@@ -14,9 +14,19 @@ const AVAILABLE = ['Connected', 'Delivered']
 /** Zones that a message names. */
 const NAMED = 5
 
-export function tierStatus(seen: Observation, placed: Placement[]): Partial<FederatedRoundStatus> {
+/**
+ * @param isOver what is then said stays for good: not the UIDs of pods, which are for noticing that one is gone, and of which the
+ * last may not have been seen yet
+ */
+export function tierStatus(
+  seen: Observation,
+  placed: Placement[],
+  isOver: boolean,
+): Partial<FederatedRoundStatus> {
   if (!zonesOf(seen.round.spec.hierarchy)) return {}
-  const tiers = placed.map((placement) => tierOf(seen, placement))
+  const tiers = placed.map(({ podUid, ...placement }) =>
+    tierOf(seen, { ...placement, podUid: isOver ? undefined : podUid }),
+  )
   const wanted = tiers.filter(({ state }) => state !== 'Empty')
   return { tiers, zonesProgress: `${wanted.filter(isAvailable).length}/${wanted.length}` }
 }
