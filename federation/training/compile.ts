@@ -149,7 +149,8 @@ async function compileInShards(
   asAWhole: Graphs,
 ): Promise<(Graphs & { shards: number }) | undefined> {
   const { microseconds } = asAWhole.training
-  const shards = shardsFor(settings, { mixesRows: mixesRows(prepared), microseconds })
+  const parameters = sum(prepared.parameters.map(({ value }) => elementCount(value.shape)))
+  const shards = shardsFor(settings, { mixesRows: mixesRows(prepared), microseconds, parameters })
   if (shards === 1) return undefined
   const batchSize = Math.ceil(settings.batchSize / shards)
   const discovered = await discover(whole, batchSize)

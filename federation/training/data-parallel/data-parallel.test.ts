@@ -172,14 +172,14 @@ describe('the compiler', () => {
     nodes: [node('MatMul', ['x', 'w'], 'h'), node('Tanh', ['h'], 'k'), node('MatMul', ['k', 'v'], 'y')],
     initializers: { w: weight(512, 512), v: weight(512, 2) },
   }
-  const LONG = { loss: GIVEN.loss, optimizer: GIVEN.optimizer, batchSize: 128, threads: 2 }
+  const LONG = { loss: GIVEN.loss, optimizer: GIVEN.optimizer, batchSize: 256, threads: 2 }
 
   it('divides batches whose step is long, and counts the memory of all threads', async () => {
     const model = readModel(modelBytes(WIDE))
     const { manifest, report } = await compileTraining(model, LONG)
-    expect(manifest).toMatchObject({ threads: 2, shards: 2, batchSize: 128, stepsPerCall: 1 })
-    expect(manifest.input.shape).toEqual([64, 512])
-    expect(report).toMatchObject({ threads: 2, shards: 2, batchSize: 128, evaluationBatchSize: 128 })
+    expect(manifest).toMatchObject({ threads: 2, shards: 2, batchSize: 256, stepsPerCall: 1 })
+    expect(manifest.input.shape).toEqual([128, 512])
+    expect(report).toMatchObject({ threads: 2, shards: 2, batchSize: 256, evaluationBatchSize: 256 })
     const alone = await compileTraining(model, { ...LONG, threads: 1 })
     expect(report.memory.peak).toBeGreaterThan(alone.report.memory.peak)
   })

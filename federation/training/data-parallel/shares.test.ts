@@ -3,13 +3,19 @@ import { describe, expect, it } from 'vitest'
 import { readConfiguration, type TrainingConfigurationInput } from '../configuration.ts'
 import { type Nature, rowsOfShards, shardsFor } from './shares.ts'
 
-const LONG: Nature = { mixesRows: false, microseconds: 20_000 }
+const LONG: Nature = { mixesRows: false, microseconds: 20_000, parameters: 10_000 }
 
 const CASES: { name: string; more: Partial<TrainingConfigurationInput>; nature?: Nature; want: number }[] = [
   { name: 'a shard a thread', more: { threads: 3 }, want: 3 },
   { name: 'one where there is one thread', more: {}, want: 1 },
   { name: 'not more than rows', more: { threads: 8, batchSize: 5 }, want: 5 },
   { name: 'one of a short step', more: { threads: 2 }, nature: { ...LONG, microseconds: 900 }, want: 1 },
+  {
+    name: 'one of a step that is short for its many parameters',
+    more: { threads: 2 },
+    nature: { ...LONG, parameters: 2_000_000 },
+    want: 1,
+  },
   {
     name: 'several of a short step that is the host’s in any case',
     more: { threads: 2, update: 'Host' },
