@@ -113,15 +113,20 @@ describe('who takes the step', () => {
   })
 })
 
-it('on two threads that share out operators a training gives its bits again', async () => {
+it.each(['Graph', 'Host'] as const)('on two threads a training gives its bits again: %s', async (update) => {
   const parts: ModelParts = {
     inputs: [x('batch', 300)],
     nodes: [node('MatMul', ['x', 'w'], 'h'), node('Tanh', ['h'], 'k'), node('MatMul', ['k', 'v'], 'y')],
     initializers: { w: weight(300, 500), v: weight(500, 2) },
   }
-  const given = { ...ADAM, update: 'Graph', stepsPerCall: 1, threads: 2 } as const
+  const given = { ...ADAM, update, stepsPerCall: 1, threads: 2 }
   const compiled = await compileTraining(readModel(modelBytes(parts)), given)
-  const [want, ...others] = [await train(compiled, {}), await train(compiled, {}), await train(compiled, {})]
+  const options = compiledKernel ? { kernels: compiledKernel } : {}
+  const [want, ...others] = [
+    await train(compiled, options),
+    await train(compiled, options),
+    await train(compiled, options),
+  ]
   for (const other of others) expect(other).toEqual(want)
 })
 

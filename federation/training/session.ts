@@ -1,5 +1,6 @@
 /*
- * Runs a compiled model on this machine. Given the same artefacts, samples and seed, training gives the same bits. Inputs are never modified. The event loop gets a turn between calls of a graph, but
+ * Runs a compiled model on this machine. Given the same artefacts, samples and seed, training gives the same bits.
+ * Inputs are never modified. The event loop gets a turn between calls of a graph, but
  * a call, which may take many steps, blocks it: a process that must answer others meanwhile runs this in a worker
  * thread. Progress is told step by step after a call, and a signal stops training before the next one.
  */
