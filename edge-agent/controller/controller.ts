@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Registry } from 'prom-client'
 
 import { participationService } from '#federation/tier/participation.ts'
-import { checkCampaignPlan } from '#federation/tier/plans.ts'
+import { checkCampaignPlan, hasControllers } from '#federation/tier/plans.ts'
 import { Campaign } from '#federation/tier/rounds/campaign.ts'
 import { CampaignRunner } from '#federation/tier/rounds/runner.ts'
 import { noteUnfetched } from '#federation/tier/rounds/shortage.ts'
@@ -197,7 +197,7 @@ export class Controller {
       if (this.#up.isOpen) this.#begin(this.#running)
     }
     await campaign.applyPlan(checked, this.#parts.clock.now())
-    if (checked.finished && !checked.controllersStay) this.#parts.onFinished('the campaign is over')
+    if (!hasControllers(checked)) this.#parts.onFinished('the campaign is over')
   }
 
   #run(campaign: Campaign): Running {

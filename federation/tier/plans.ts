@@ -178,3 +178,11 @@ function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const details = result.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
   throw new TierError('invalid', 'PlanInvalid', `${what}: ${details.slice(0, 5).join('; ')}`)
 }
+
+/** Whether the campaign's edge controllers go on: until it is over, and after that while they hand out models. */
+export function hasControllers({
+  finished,
+  controllersStay,
+}: Pick<CheckedCampaignPlan, 'finished' | 'controllersStay'>): boolean {
+  return !finished || controllersStay
+}

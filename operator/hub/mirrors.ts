@@ -3,6 +3,7 @@
 // uplink once.
 import type { Parent } from '#federation/wire/generated/tributary.ts'
 import type { Campaign } from '#federation/tier/rounds/campaign.ts'
+import { hasControllers } from '#federation/tier/plans.ts'
 import { treeOf } from '#federation/tier/tiers/tree.ts'
 
 export class Mirrors {
@@ -36,8 +37,4 @@ export class Mirrors {
     else this.#told.set(uid, text)
     return true
   }
-}
-
-function hasControllers({ finished, controllersStay }: Campaign['plan']): boolean {
-  return !finished || controllersStay
 }

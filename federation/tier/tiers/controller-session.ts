@@ -9,6 +9,7 @@ import type {
   TokenKeys,
 } from '../../wire/generated/tributary.ts'
 import type { Clock } from '../clock.ts'
+import { hasControllers } from '../plans.ts'
 import type { Campaign } from '../rounds/campaign.ts'
 import type { Campaigns } from '../rounds/campaigns.ts'
 import { recordEvaluation, recordFailure } from '../said-by-nodes.ts'
@@ -148,8 +149,8 @@ export class ControllerSession {
     const { call, campaign } = this.#parts
     if (this.#closed || isCancelled(call)) return
     try {
-      // A controller that was told that all is over ends by itself.
-      if (campaign.signal.aborted && !campaign.plan.finished) {
+      // A controller that was told that all is over, and that it is of no more use, ends by itself.
+      if (campaign.signal.aborted && hasControllers(campaign.plan)) {
         throw new TierError('unavailable', 'CampaignGone', 'the campaign or its parent is going away')
       }
       const assignment = this.#assignment(this.#tier())
